@@ -1,0 +1,134 @@
+import { z } from 'zod';
+
+/** A configuration that can't be used. Its message is one line for the person who set the variable. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+/** The kinds of environment variable. Each says what it accepts and shows a right value. */
+export const variable = {
+  /** A TCP port; 0 lets the system choose a free one. */
+  port: (standard: number) => number(0, 65_535, 'a port number from 0 to 65535', standard),
+  /** A host name or IP address. */
+  host: (standard: string) =>
+    z
+      .string()
+      .regex(/^[\w.:-]+$/, expected('a host name or an IP address', standard))
+      .default(standard),
+  /** `host:port` of another process. */
+  address: (standard: string) =>
+    z
+      .string()
+      .regex(/^[\w.-]+:\d{1,5}$/, expected('an address of the form host:port', standard))
+      .default(standard),
+  /** A duration in milliseconds, from 1 ms to 10 minutes. */
+  durationMs: (standard: number) => number(1, 600_000, 'a number of milliseconds from 1 to 600000', standard),
+  /** A whole number within bounds. */
+  count: (standard: number, min: number, max: number) =>
+    number(min, max, `a whole number from ${min} to ${max}`, standard),
+  /** One of a few words. */
+  choice: <const Choices extends readonly [string, ...string[]]>(
+    choices: Choices,
+    standard: Choices[number],
+  ) => z.enum(choices, expected(`one of ${choices.join(', ')}`, standard)).default(standard),
+  /** A secret, which no message repeats. */
+  secret: () => z.string().meta({ secret: true }).optional(),
+};
+
+function number(min: number, max: number, description: string, standard: number) {
+  return z
+    .string()
+    .regex(/^\d{1,15}$/, expected(description, standard))
+    .transform(Number)
+    .refine((value) => value >= min && value <= max, expected(description, standard))
+    .default(standard);
+}
+
+function expected(description: string, example: string | number): string {
+  return JSON.stringify({ description, example });
+}
+
+/** What every process reads. */
+export const processVariables = {
+  HOST: variable.host('0.0.0.0'),
+  LOG_LEVEL: variable.choice(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], 'info'),
+  LOG_FORMAT: variable.choice(['json', 'pretty'], 'json'),
+  SHUTDOWN_GRACE_MS: variable.durationMs(8_000),
+  REQUEST_TIMEOUT_MS: variable.durationMs(10_000),
+  MAX_IN_FLIGHT: variable.count(10_000, 1, 1_000_000),
+};
+
+/** What every process with a Redis reads. */
+export const redisVariables = {
+  REDIS_HOST: variable.host('redis'),
+  REDIS_PORT: variable.port(6379),
+  REDIS_PASSWORD: variable.secret(),
+  REDIS_TIMEOUT_MS: variable.durationMs(2_000),
+};
+
+/** The part of the configuration that every process has. */
+export interface ProcessConfig {
+  host: string;
+  logLevel: string;
+  logFormat: 'json' | 'pretty';
+  /** How long a stop waits for the work under way. */
+  shutdownGraceMs: number;
+  /** How long a request may take when its caller sets no deadline. */
+  requestTimeoutMs: number;
+  /** How many requests one process works on; more are refused at once. */
+  maxInFlight: number;
+}
+
+/** Where Redis is. */
+export interface RedisConfig {
+  host: string;
+  port: number;
+  password: string | undefined;
+  /** How long one command may take. */
+  timeoutMs: number;
+}
+
+/** Picks the part that every process has out of the variables read. */
+export function processConfig(variables: z.output<z.ZodObject<typeof processVariables>>): ProcessConfig {
+  return {
+    host: variables.HOST,
+    logLevel: variables.LOG_LEVEL,
+    logFormat: variables.LOG_FORMAT,
+    shutdownGraceMs: variables.SHUTDOWN_GRACE_MS,
+    requestTimeoutMs: variables.REQUEST_TIMEOUT_MS,
+    maxInFlight: variables.MAX_IN_FLIGHT,
+  };
+}
+
+/** Picks where Redis is out of the variables read. */
+export function redisConfig(variables: z.output<z.ZodObject<typeof redisVariables>>): RedisConfig {
+  return {
+    host: variables.REDIS_HOST,
+    port: variables.REDIS_PORT,
+    password: variables.REDIS_PASSWORD,
+    timeoutMs: variables.REDIS_TIMEOUT_MS,
+  };
+}
+
+/**
+ * Reads and checks environment variables. One that is set to nothing counts as unset.
+ *
+ * @throws {ConfigError} naming the first variable at fault, what is wrong with it, and a right value.
+ */
+export function readEnvironment<Shape extends z.ZodRawShape>(
+  shape: Shape,
+  environment: NodeJS.ProcessEnv,
+): z.output<z.ZodObject<Shape>> {
+  const set = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ''));
+  const result = z.object(shape).safeParse(set);
+  if (result.success) return result.data;
+
+  const issue = result.error.issues[0];
+  const name = String(issue?.path[0]);
+  const { description, example } = expectation.parse(JSON.parse(issue?.message ?? ''));
+  throw new ConfigError(
+    `${name} is ${JSON.stringify(environment[name])}: expected ${description}, for example ${name}=${example}`,
+  );
+}
+
+const expectation = z.object({ description: z.string(), example: z.union([z.string(), z.number()]) });

@@ -1,0 +1,45 @@
+import { isRedisUnavailable } from './redis/errors.js';
+
+/** The ways in which a request can fail, and how either door says so. */
+export const errorKinds = {
+  invalid: { http: 400, grpc: 'INVALID_ARGUMENT' },
+  unauthenticated: { http: 401, grpc: 'UNAUTHENTICATED' },
+  forbidden: { http: 403, grpc: 'PERMISSION_DENIED' },
+  notFound: { http: 404, grpc: 'NOT_FOUND' },
+  conflict: { http: 409, grpc: 'ALREADY_EXISTS' },
+  mismatch: { http: 422, grpc: 'FAILED_PRECONDITION' },
+  tooLarge: { http: 413, grpc: 'INVALID_ARGUMENT' },
+  tooMany: { http: 429, grpc: 'RESOURCE_EXHAUSTED' },
+  unavailable: { http: 503, grpc: 'UNAVAILABLE' },
+  tooSlow: { http: 504, grpc: 'DEADLINE_EXCEEDED' },
+  internal: { http: 500, grpc: 'INTERNAL' },
+} as const;
+
+export type ErrorKind = keyof typeof errorKinds;
+
+/** A failure that the caller is told about. Its message is for people: what is wrong, and what would be right. */
+export class ServiceError extends Error {
+  override readonly name = 'ServiceError';
+
+  constructor(
+    readonly kind: ErrorKind,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+/**
+ * Turns whatever was thrown into what the caller may see. Anything but a ServiceError or an absent Redis
+ * becomes one fixed message, with what was thrown as its `cause`, for the log.
+ */
+export function toServiceError(thrown: unknown): ServiceError {
+  if (thrown instanceof ServiceError) return thrown;
+  if (isRedisUnavailable(thrown)) {
+    return new ServiceError('unavailable', 'Redis is not available at the moment; try again shortly', {
+      cause: thrown,
+    });
+  }
+  return new ServiceError('internal', 'Something went wrong on our side', { cause: thrown });
+}

@@ -1,0 +1,120 @@
+import {
+  type CallOptions,
+  type ChannelCredentials,
+  type ChannelOptions,
+  type Client,
+  connectivityState,
+  credentials,
+  type requestCallback,
+  type ServiceError as GrpcError,
+  status,
+} from '@grpc/grpc-js';
+import { ServiceError } from '../errors.js';
+import type { Component, Dependency } from '../lifecycle.js';
+import type { Logger } from '../log.js';
+import type { RequestContext } from '../request.js';
+
+const channelOptions: ChannelOptions = {
+  // Spreads the calls over every replica that the name resolves to, and notices new addresses within a second.
+  'grpc.service_config': JSON.stringify({ loadBalancingConfig: [{ round_robin: {} }] }),
+  'grpc.dns_min_time_between_resolutions_ms': 1_000,
+  'grpc.initial_reconnect_backoff_ms': 100,
+  'grpc.max_reconnect_backoff_ms': 1_000,
+  // Finds out about a peer that vanished without closing its connection.
+  'grpc.keepalive_time_ms': 10_000,
+  'grpc.keepalive_timeout_ms': 3_000,
+};
+
+/** The connection to another service: it connects in the background and again after every loss. */
+export class Peer<ServiceClient extends Client> implements Component, Dependency {
+  readonly name: string;
+  readonly client: ServiceClient;
+  readonly #timeoutMs: number;
+  readonly #logger: Logger;
+
+  /**
+   * @param name the peer's name, for people
+   * @param address `host:port`; a name that resolves to several replicas is spread over
+   * @param timeoutMs how long a call may take, unless the caller's own deadline is sooner
+   */
+  constructor(
+    name: string,
+    address: string,
+    timeoutMs: number,
+    logger: Logger,
+    Constructor: new (
+      address: string,
+      credentials: ChannelCredentials,
+      options: ChannelOptions,
+    ) => ServiceClient,
+  ) {
+    this.name = name;
+    this.#timeoutMs = timeoutMs;
+    this.#logger = logger;
+    this.client = new Constructor(`dns:///${address}`, credentials.createInsecure(), channelOptions);
+  }
+
+  get isUp(): boolean {
+    return this.#connectivity() === connectivityState.READY;
+  }
+
+  /** True when the last attempts to connect failed: a call would fail, too. */
+  get isUnreachable(): boolean {
+    return this.#connectivity() === connectivityState.TRANSIENT_FAILURE;
+  }
+
+  start(): void {
+    this.#connectivity();
+  }
+
+  stop(): void {
+    this.client.close();
+  }
+
+  /**
+   * Makes a unary call.
+   *
+   * @param invoke passes `options` and `callback` to the method of the generated client
+   * @throws {ServiceError} `unavailable`, `tooSlow` or `tooMany` for a peer in trouble; `internal` when the peer
+   *   refuses what this code sent.
+   */
+  async call<Reply>(
+    context: RequestContext,
+    invoke: (options: CallOptions, callback: requestCallback<Reply>) => void,
+  ): Promise<Reply> {
+    const deadline = Math.min(context.deadline, Date.now() + this.#timeoutMs);
+    return new Promise((resolve, reject) => {
+      invoke({ deadline }, (error, reply) => {
+        if (error) reject(this.#describe(error));
+        else if (reply === undefined) reject(new Error(`${this.name} answered with nothing`));
+        else resolve(reply);
+      });
+    });
+  }
+
+  #connectivity(): connectivityState {
+    return this.client.getChannel().getConnectivityState(true);
+  }
+
+  #describe(error: GrpcError): ServiceError {
+    this.#logger.debug({ peer: this.name, err: error }, 'call failed');
+    switch (error.code) {
+      case status.UNAVAILABLE:
+        return new ServiceError(
+          'unavailable',
+          `${this.name} is not available at the moment; try again shortly`,
+          { cause: error },
+        );
+      case status.DEADLINE_EXCEEDED:
+        return new ServiceError('tooSlow', `${this.name} did not answer in time; try again shortly`, {
+          cause: error,
+        });
+      case status.RESOURCE_EXHAUSTED:
+        return new ServiceError('tooMany', `${this.name} has too much to do; try again shortly`, {
+          cause: error,
+        });
+      default:
+        return new ServiceError('internal', 'Something went wrong on our side', { cause: error });
+    }
+  }
+}

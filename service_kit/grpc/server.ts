@@ -1,0 +1,100 @@
+import {
+  Server,
+  ServerCredentials,
+  ServerInterceptingCall,
+  type ServerInterceptingCallInterface,
+  type ServiceDefinition,
+  status,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
+import { HealthImplementation } from 'grpc-health-check';
+import type { ProcessConfig } from '../config.js';
+import type { Component, VitalDependency } from '../lifecycle.js';
+import type { Logger } from '../log.js';
+import { createReflection } from './reflection.js';
+import { createUnaryAdapter, type UnaryAdapter } from './unary.js';
+
+/** The gRPC door of a service, with health and reflection beside the service itself. */
+export class GrpcServer implements Component {
+  readonly #server: Server;
+  readonly #health: HealthImplementation;
+  readonly #openStreams = new Set<ServerInterceptingCallInterface>();
+  readonly #config: ProcessConfig & { grpcPort: number };
+  readonly #logger: Logger;
+  readonly #serviceName: string;
+  readonly #dependencies: readonly VitalDependency[];
+  #isDraining = false;
+
+  /**
+   * @param serviceName the full name, package included
+   * @param dependencies what the service can't serve without: while one is away, health is NOT_SERVING
+   */
+  constructor(
+    config: ProcessConfig & { grpcPort: number },
+    logger: Logger,
+    serviceName: string,
+    dependencies: readonly VitalDependency[],
+    definition: ServiceDefinition,
+    createHandlers: (unary: UnaryAdapter) => UntypedServiceImplementation,
+  ) {
+    this.#config = config;
+    this.#logger = logger;
+    this.#serviceName = serviceName;
+    this.#dependencies = dependencies;
+    this.#server = new Server({
+      interceptors: [(method, call) => this.#intercept(method.responseStream, call)],
+    });
+    this.#server.addService(definition, createHandlers(createUnaryAdapter({ ...config, logger })));
+    this.#health = new HealthImplementation();
+    this.#updateHealth();
+    this.#health.addToServer(this.#server);
+    createReflection(serviceName).addToServer(this.#server);
+    for (const dependency of dependencies) dependency.onChange(() => this.#updateHealth());
+  }
+
+  /** @throws when the port is taken. */
+  async start(): Promise<void> {
+    const address = `${this.#config.host}:${this.#config.grpcPort}`;
+    const port = await new Promise<number>((resolve, reject) => {
+      this.#server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) => {
+        if (error) reject(new Error(`cannot listen on ${address}: is the port taken?`, { cause: error }));
+        else resolve(bound);
+      });
+    });
+    this.#logger.info({ port }, 'gRPC listening');
+  }
+
+  /** Tells health watchers, refuses new calls, lets those under way finish, and ends the streams. */
+  async stop(graceMs: number): Promise<void> {
+    this.#isDraining = true;
+    this.#updateHealth();
+    const force = setTimeout(() => this.#server.forceShutdown(), graceMs);
+    const drained = new Promise((resolve) => this.#server.tryShutdown(resolve));
+    for (const stream of this.#openStreams) {
+      stream.sendStatus({ code: status.UNAVAILABLE, details: 'The server is shutting down; connect again' });
+    }
+    await drained;
+    clearTimeout(force);
+  }
+
+  #updateHealth(): void {
+    const isServing = !this.#isDraining && this.#dependencies.every((dependency) => dependency.isUp);
+    for (const name of ['', this.#serviceName]) {
+      this.#health.setStatus(name, isServing ? 'SERVING' : 'NOT_SERVING');
+    }
+  }
+
+  /** Remembers the open streams: nothing else could end them when the process stops. */
+  #intercept(isStream: boolean, call: ServerInterceptingCallInterface): ServerInterceptingCall {
+    if (!isStream) return new ServerInterceptingCall(call);
+    this.#openStreams.add(call);
+    const forget = () => this.#openStreams.delete(call);
+    return new ServerInterceptingCall(call, {
+      start: (next) => next({ onCancel: forget }),
+      sendStatus: (result, next) => {
+        forget();
+        next(result);
+      },
+    });
+  }
+}

@@ -1,0 +1,41 @@
+import { type handleUnaryCall, status } from '@grpc/grpc-js';
+import type { z } from 'zod';
+import { errorKinds, toServiceError } from '../errors.js';
+import { parseInput } from '../input.js';
+import type { Logger } from '../log.js';
+import { InFlight, type RequestContext } from '../request.js';
+
+/** Makes a grpc-js handler of an async function that takes parsed input. */
+export type UnaryAdapter = <Request, Schema extends z.ZodType, Response>(
+  schema: Schema,
+  handle: (input: z.output<Schema>, context: RequestContext) => Promise<Response>,
+) => handleUnaryCall<Request, Response>;
+
+/**
+ * Creates the adapter that all of a server's methods share: it bounds how many run at once, parses the
+ * request, passes the caller's deadline on, and turns whatever is thrown into a status.
+ */
+export function createUnaryAdapter(options: {
+  maxInFlight: number;
+  requestTimeoutMs: number;
+  logger: Logger;
+}): UnaryAdapter {
+  const inFlight = new InFlight(options.maxInFlight);
+  return (schema, handle) => (call, callback) => {
+    const deadline = Math.min(Number(call.getDeadline()), Date.now() + options.requestTimeoutMs);
+    inFlight
+      .run(async () => handle(parseInput(schema, call.request), { deadline }))
+      .then(
+        (response) => {
+          options.logger.debug({ method: call.getPath() }, 'answered');
+          callback(null, response);
+        },
+        (thrown: unknown) => {
+          const error = toServiceError(thrown);
+          const level = error.kind === 'internal' ? 'error' : 'debug';
+          options.logger[level]({ method: call.getPath(), err: error.cause ?? error }, 'failed');
+          callback({ code: status[errorKinds[error.kind].grpc], details: error.message });
+        },
+      );
+  };
+}

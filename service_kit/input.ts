@@ -1,0 +1,35 @@
+import { z } from 'zod';
+import { ServiceError } from './errors.js';
+
+/**
+ * Parses what came in from outside.
+ *
+ * @throws {ServiceError} `invalid`, naming each field at fault and what is wrong with it.
+ */
+export function parseInput<Schema extends z.ZodType>(schema: Schema, input: unknown): z.output<Schema> {
+  const result = schema.safeParse(input, { error: describeIssue });
+  if (result.success) return result.data;
+  const faults = result.error.issues.map(
+    ({ path, message }) => `${path.join('.') || 'The request'} ${message}`,
+  );
+  throw new ServiceError('invalid', faults.join('; '));
+}
+
+function describeIssue(issue: z.core.$ZodRawIssue): string | undefined {
+  switch (issue.code) {
+    case 'invalid_type':
+      if (issue.input === undefined && !issue.path?.length) {
+        return 'must be a JSON object, sent with Content-Type: application/json';
+      }
+      return issue.input === undefined ? 'is required' : `must be ${withArticle(issue.expected)}`;
+    case 'unrecognized_keys':
+      return `has unknown fields: ${issue.keys.join(', ')}`;
+    default:
+      return undefined;
+  }
+}
+
+function withArticle(type: string): string {
+  if (type === 'object') return 'a JSON object';
+  return /^[aeiou]/.test(type) ? `an ${type}` : `a ${type}`;
+}

@@ -1,0 +1,35 @@
+import { pino, type Logger, type LoggerOptions } from 'pino';
+
+export type { Logger };
+
+/**
+ * Creates a process's logger: one JSON object a line, or lines for people where `format` is `pretty`.
+ *
+ * Levels: `error` wants a person's attention, `warn` is an oddity that the process lives with, `info` is a
+ * change in the life of the process or something its users are shown, `debug` is a request.
+ *
+ * @NOTE Errors are logged without their own properties: ioredis puts a command's arguments there, which can be
+ * a password's hash or a message's text.
+ */
+export async function createLogger(name: string, level: string, format: 'json' | 'pretty'): Promise<Logger> {
+  const options: LoggerOptions = {
+    level,
+    base: { service: name },
+    timestamp: () => `,"time":"${new Date().toISOString()}"`,
+    formatters: { level: (label) => ({ level: label }) },
+    serializers: { err: describeError },
+  };
+  if (format === 'json') return pino(options);
+
+  const { default: pretty } = await import('pino-pretty');
+  return pino(
+    options,
+    pretty({ sync: true, ignore: 'pid,hostname,service', translateTime: 'SYS:HH:MM:ss.l' }),
+  );
+}
+
+function describeError(error: unknown): unknown {
+  if (!(error instanceof Error)) return { message: String(error) };
+  const code = 'code' in error ? error.code : undefined;
+  return { type: error.name, message: error.message, code, stack: error.stack };
+}

@@ -1,0 +1,83 @@
+import { EventEmitter } from 'node:events';
+import { Redis } from 'ioredis';
+import type { RedisConfig } from '../config.js';
+import type { Component, VitalDependency } from '../lifecycle.js';
+import type { Logger } from '../log.js';
+
+const PROBE_INTERVAL_MS = 1_000;
+const MAX_RECONNECT_DELAY_MS = 1_000;
+
+/**
+ * A connection to one database of Redis. It connects in the background and again after every loss. While
+ * Redis is away its commands fail at once with `unavailable`; none is queued, and none is sent twice.
+ */
+export class RedisConnection implements Component, VitalDependency {
+  readonly name = 'redis';
+  readonly client: Redis;
+  #isUp = false;
+  #probe: NodeJS.Timeout | undefined;
+  readonly #events = new EventEmitter<{ change: [] }>();
+  readonly #logger: Logger;
+  readonly #address: string;
+
+  constructor(config: RedisConfig, database: number, logger: Logger) {
+    this.#logger = logger;
+    this.#address = `${config.host}:${config.port}/${database}`;
+    this.client = new Redis({
+      host: config.host,
+      port: config.port,
+      db: database,
+      ...(config.password === undefined ? {} : { password: config.password }),
+      lazyConnect: true,
+      connectTimeout: config.timeoutMs,
+      commandTimeout: config.timeoutMs,
+      // A command whose connection broke is reported to its caller rather than sent again.
+      maxRetriesPerRequest: 0,
+      enableOfflineQueue: false,
+      retryStrategy: (attempt) =>
+        Math.min(50 * 2 ** Math.min(attempt, 10), MAX_RECONNECT_DELAY_MS) * (0.5 + Math.random() / 2),
+    });
+    this.client.on('ready', () => void this.#check());
+    this.client.on('close', () => this.#set(false));
+    this.client.on('error', (error) => this.#logger.debug({ err: error }, 'Redis connection failed'));
+  }
+
+  get isUp(): boolean {
+    return this.#isUp;
+  }
+
+  onChange(listener: () => void): void {
+    this.#events.on('change', listener);
+  }
+
+  start(): void {
+    this.#logger.info({ redis: this.#address }, 'connecting to Redis');
+    // A first failure is followed by retries; the `error` handler above has logged it.
+    this.client.connect().catch(() => {});
+    // A Redis that hangs keeps its connections open: only an answer proves that it lives.
+    this.#probe = setInterval(() => void this.#check(), PROBE_INTERVAL_MS);
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#probe);
+    this.client.removeAllListeners('close');
+    await this.client.quit().catch(() => this.client.disconnect());
+  }
+
+  async #check(): Promise<void> {
+    this.#set(
+      await this.client.ping().then(
+        () => true,
+        () => false,
+      ),
+    );
+  }
+
+  #set(isUp: boolean): void {
+    if (isUp === this.#isUp) return;
+    this.#isUp = isUp;
+    if (isUp) this.#logger.info({ redis: this.#address }, 'connected to Redis');
+    else this.#logger.warn({ redis: this.#address }, 'lost Redis; trying again in the background');
+    this.#events.emit('change');
+  }
+}

@@ -1,0 +1,137 @@
+import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
+import { pinoHttp } from 'pino-http';
+import { errorKinds, ServiceError, toServiceError } from '../errors.js';
+import type { Dependency } from '../lifecycle.js';
+import type { Logger } from '../log.js';
+import { InFlight, type RequestContext } from '../request.js';
+
+const BODY_LIMIT_BYTES = 100 * 1024;
+
+/** What a REST door says about its service. */
+export interface RestService {
+  /** The service's name, for people. */
+  name: string;
+  /** What the service can't serve without. */
+  dependencies: readonly Dependency[];
+  /** Other services that it calls: named in `/readyz`, and never a reason for a 503. */
+  peers: readonly Dependency[];
+}
+
+/** A handler of one route. */
+export type RouteHandler = (
+  request: express.Request,
+  response: express.Response,
+  context: RequestContext,
+) => Promise<void>;
+
+/** Adds a route. */
+export type AddRoute = (
+  method: 'get' | 'post' | 'put' | 'delete',
+  path: string,
+  handle: RouteHandler,
+) => void;
+
+/**
+ * Creates the REST door of a service: JSON in, JSON out, errors included, with `/`, `/healthz` and `/readyz`
+ * beside the routes that `addRoutes` adds.
+ */
+export function createRestApp(
+  service: RestService,
+  config: { requestTimeoutMs: number; maxInFlight: number },
+  logger: Logger,
+  isDraining: () => boolean,
+  addRoutes: (add: AddRoute) => void,
+): Express {
+  const { name, dependencies, peers } = service;
+  const app = express();
+  app.disable('x-powered-by');
+  app.set('query parser', 'simple');
+  app.use(logRequests(logger));
+
+  const routes: string[] = [];
+  const readBody = express.json({ limit: BODY_LIMIT_BYTES });
+  const inFlight = new InFlight(config.maxInFlight);
+
+  app.get('/', (_request, response) => {
+    response.json({ success: true, message: `This is ${name}`, service: name, routes });
+  });
+  app.get('/healthz', (_request, response) => {
+    response.json({ success: true, message: 'The process is alive' });
+  });
+  app.get('/readyz', (_request, response) => {
+    const missing = dependencies
+      .filter((dependency) => !dependency.isUp)
+      .map((dependency) => dependency.name);
+    const unreachablePeers = peers.filter((peer) => !peer.isUp).map((peer) => peer.name);
+    const problem = isDraining()
+      ? 'the process is stopping'
+      : missing.length > 0 && `${missing.join(', ')} can't be reached`;
+    response.status(problem ? 503 : 200).json({
+      success: !problem,
+      message: problem ? `Not ready: ${problem}` : 'Ready',
+      missing,
+      unreachable_peers: unreachablePeers,
+    });
+  });
+
+  addRoutes((method, path, handle) => {
+    routes.push(`${method.toUpperCase()} ${path.replace(/:(\w+)/g, '{$1}')}`);
+    app[method](path, readBody, async (request, response) => {
+      const context = { deadline: Date.now() + config.requestTimeoutMs };
+      await inFlight.run(() => handle(request, response, context));
+    });
+  });
+
+  app.use((request) => {
+    throw new ServiceError(
+      'notFound',
+      `There is no ${request.method} ${request.path} here; GET / lists the routes`,
+    );
+  });
+  app.use(answerError(logger));
+  return app;
+}
+
+/** Logs each request without its query, body or headers, which hold addresses and secrets. */
+function logRequests(logger: Logger): RequestHandler {
+  return pinoHttp({
+    logger,
+    customLogLevel: () => 'debug',
+    serializers: {
+      req: ({ method, url }: { method: string; url: string }) => ({ method, path: url.split('?')[0] }),
+      res: ({ statusCode }: { statusCode: number }) => ({ statusCode }),
+    },
+  });
+}
+
+/** The one place that turns an error into an HTTP answer. */
+function answerError(logger: Logger): ErrorRequestHandler {
+  return (thrown: unknown, _request, response, next) => {
+    const error = readingError(thrown) ?? toServiceError(thrown);
+    if (error.kind === 'internal') logger.error({ err: error.cause ?? error }, 'failed');
+    if (response.headersSent) {
+      next(thrown);
+      return;
+    }
+    response.status(errorKinds[error.kind].http).json({ success: false, message: error.message });
+  };
+}
+
+/** What Express and its body parser throw about a request that can't be read carries a 4xx status. */
+function readingError(thrown: unknown): ServiceError | undefined {
+  if (thrown instanceof ServiceError || !(thrown instanceof Error) || !('status' in thrown)) return undefined;
+  if (typeof thrown.status !== 'number' || thrown.status < 400 || thrown.status > 499) return undefined;
+  if (thrown.status === 413) {
+    return new ServiceError(
+      'tooLarge',
+      `The body is too large: at most ${BODY_LIMIT_BYTES} bytes are accepted`,
+    );
+  }
+  if ('type' in thrown && thrown.type === 'entity.parse.failed') {
+    return new ServiceError('invalid', 'The body is not valid JSON');
+  }
+  return new ServiceError(
+    'invalid',
+    'The request can not be read: check its path, content encoding and charset',
+  );
+}

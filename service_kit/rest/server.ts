@@ -1,0 +1,47 @@
+import { createServer, type Server } from 'node:http';
+import type { ProcessConfig } from '../config.js';
+import type { Component } from '../lifecycle.js';
+import type { Logger } from '../log.js';
+import { type AddRoute, createRestApp, type RestService } from './app.js';
+
+/** The REST door of a service. */
+export class RestServer implements Component {
+  readonly #server: Server;
+  #isDraining = false;
+
+  constructor(
+    private readonly config: ProcessConfig & { restPort: number },
+    private readonly logger: Logger,
+    service: RestService,
+    addRoutes: (add: AddRoute) => void,
+  ) {
+    const app = createRestApp(service, config, logger, () => this.#isDraining, addRoutes);
+    this.#server = createServer((request, response) => {
+      if (this.#isDraining) response.setHeader('Connection', 'close');
+      response.on('finish', () => {
+        if (this.#isDraining) setImmediate(() => this.#server.closeIdleConnections());
+      });
+      app(request, response);
+    });
+  }
+
+  /** @throws when the port is taken. */
+  async start(): Promise<void> {
+    const { host, restPort } = this.config;
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', (error) =>
+        reject(new Error(`cannot listen on ${host}:${restPort}: is the port taken?`, { cause: error })),
+      );
+      this.#server.listen(restPort, host, resolve);
+    });
+    this.logger.info({ port: restPort }, 'REST listening');
+  }
+
+  /** Accepts no more connections, lets the requests under way finish, and closes the connections. */
+  async stop(graceMs: number): Promise<void> {
+    this.#isDraining = true;
+    const force = setTimeout(() => this.#server.closeAllConnections(), graceMs);
+    await new Promise((resolve) => this.#server.close(resolve));
+    clearTimeout(force);
+  }
+}

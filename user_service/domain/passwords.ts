@@ -1,0 +1,58 @@
+import { ServiceError } from '@messaging/service_kit/errors';
+import bcrypt from 'bcrypt';
+import pLimit, { type LimitFunction } from 'p-limit';
+
+/** bcrypt ignores whatever follows the 72nd byte. */
+export const MAX_PASSWORD_BYTES = 72;
+
+/** Hashes and checks passwords off the event loop, a bounded number at a time. */
+export class Passwords {
+  readonly #limit: LimitFunction;
+  readonly #cost: number;
+  readonly #queueLength: number;
+  #decoy: Promise<string> | undefined;
+
+  constructor(options: { cost: number; concurrency: number; queueLength: number }) {
+    this.#cost = options.cost;
+    this.#limit = pLimit(options.concurrency);
+    this.#queueLength = options.queueLength;
+  }
+
+  /** @throws {ServiceError} `tooMany` when too many already wait. */
+  async hash(password: string): Promise<string> {
+    return this.#enqueue(() => bcrypt.hash(password, this.#cost));
+  }
+
+  /**
+   * Tells whether `hash` is the password's. Takes as long without a hash as with one, so that the time it takes
+   * does not tell who has an account.
+   *
+   * @throws {ServiceError} `tooMany` when too many already wait.
+   */
+  async matches(password: string, hash: string | undefined): Promise<boolean> {
+    const isMatch = await this.#enqueue(async () =>
+      bcrypt.compare(password, hash ?? (await this.#decoyHash())),
+    );
+    return isMatch && hash !== undefined && Buffer.byteLength(password) <= MAX_PASSWORD_BYTES;
+  }
+
+  /** Prepares what `matches` needs, so that not even the first unknown user takes longer. */
+  async start(): Promise<void> {
+    await this.#decoyHash();
+  }
+
+  /** Has nothing to stop. */
+  stop(): void {}
+
+  #decoyHash(): Promise<string> {
+    this.#decoy ??= bcrypt.hash('nobody has this password', this.#cost);
+    return this.#decoy;
+  }
+
+  async #enqueue<Result>(work: () => Promise<Result>): Promise<Result> {
+    if (this.#limit.pendingCount >= this.#queueLength) {
+      throw new ServiceError('tooMany', 'Too many passwords are being checked at once; try again shortly');
+    }
+    return this.#limit(work);
+  }
+}

@@ -1,0 +1,40 @@
+import { accountEmail } from '@messaging/service_kit/email';
+import { z } from 'zod';
+import { MAX_PASSWORD_BYTES } from './passwords.js';
+
+/** An account as everyone may see it. */
+export interface User {
+  email: string;
+  name: string;
+}
+
+/** An account as it is stored. Keys of other versions are kept. */
+export const userRecord = z.looseObject({ name: z.string(), email: z.string(), password: z.string() });
+export type UserRecord = z.output<typeof userRecord>;
+
+const password = z
+  .string()
+  .min(1, 'is required')
+  .refine(
+    (text) => Buffer.byteLength(text) <= MAX_PASSWORD_BYTES,
+    `must be at most ${MAX_PASSWORD_BYTES} bytes`,
+  );
+
+const name = z
+  .string()
+  .refine((text) => text.trim() !== '', 'is required')
+  .max(200, 'must be at most 200 characters');
+
+/** What makes an account. */
+export const newUser = z.object({ email: accountEmail, password, name });
+export type NewUser = z.output<typeof newUser>;
+
+/** What can be changed about an account: at least one of its fields, and no others. */
+export const userChanges = z
+  .strictObject({
+    email: accountEmail.exactOptional(),
+    password: password.exactOptional(),
+    name: name.exactOptional(),
+  })
+  .refine((changes) => Object.keys(changes).length > 0, 'must hold at least one of email, password, name');
+export type UserChanges = z.output<typeof userChanges>;

@@ -1,0 +1,124 @@
+import { ServiceError } from '@messaging/service_kit/errors';
+import {
+  DEFAULT_PAGE_SIZE,
+  decodePageToken,
+  encodePageToken,
+  type Page,
+} from '@messaging/service_kit/paging';
+import type { NotificationGateway } from '../clients/notification-gateway.js';
+import type { UserStore } from '../store/user-store.js';
+import type { Passwords } from './passwords.js';
+import type { NewUser, User, UserChanges, UserRecord } from './user.js';
+
+const LIST = ['users'];
+const LIST_ALL_BATCH = 1_000;
+const MAX_UPDATE_ATTEMPTS = 10;
+
+/** The accounts: signing up, changing, leaving, and proving who one is. */
+export class Users {
+  constructor(
+    private readonly store: UserStore,
+    private readonly passwords: Passwords,
+    private readonly notifications: NotificationGateway,
+  ) {}
+
+  /** Creates an account and subscribes it to notifications. @throws {ServiceError} `conflict` when the email is taken. */
+  async createUser({ email, password, name }: NewUser): Promise<User> {
+    // Spares the hash for an email that is plainly taken; only createUser below decides.
+    if (await this.store.userExists(email)) throw emailTaken();
+    const record = { name, email, password: await this.passwords.hash(password) };
+    if (!(await this.store.createUser(record))) throw emailTaken();
+    this.notifications.subscribeInBackground(email);
+    return toUser(record);
+  }
+
+  /** @throws {ServiceError} `notFound`. */
+  async getUser(email: string): Promise<User> {
+    return toUser((await this.#getRecord(email)).record);
+  }
+
+  async userExists(email: string): Promise<boolean> {
+    return this.store.userExists(email);
+  }
+
+  /**
+   * Merges `changes` into an account; everything else about it stays.
+   *
+   * @throws {ServiceError} `notFound`, or `conflict` when the new email is another account's.
+   */
+  async updateUser(email: string, changes: UserChanges): Promise<User> {
+    await this.#getRecord(email);
+    const { password, ...plain } = changes;
+    const changed =
+      password === undefined ? plain : { ...plain, password: await this.passwords.hash(password) };
+
+    for (let attempt = 0; attempt < MAX_UPDATE_ATTEMPTS; attempt++) {
+      const { record, version } = await this.#getRecord(email);
+      const next = { ...record, ...changed };
+      const outcome = await this.store.replaceUser(email, version, next);
+      if (outcome === 'replaced') return toUser(next);
+      if (outcome === 'taken') throw emailTaken();
+    }
+    throw new ServiceError(
+      'unavailable',
+      'This account is being changed by many others at once; try again shortly',
+    );
+  }
+
+  /** @throws {ServiceError} `notFound`. */
+  async deleteUser(email: string): Promise<void> {
+    if (!(await this.store.deleteUser(email))) throw noSuchUser();
+  }
+
+  /**
+   * Finds the account that these credentials open, if they open any. Takes the same time whether or not the
+   * account exists.
+   */
+  async authenticate(email: string, password: string): Promise<User | undefined> {
+    const found = await this.store.findUser(email);
+    const isMatch = await this.passwords.matches(password, found?.record.password);
+    return found && isMatch ? toUser(found.record) : undefined;
+  }
+
+  /** Lists every account in the order of their emails, reading them in batches. */
+  async listAllUsers(): Promise<User[]> {
+    const users: User[] = [];
+    let after: string | undefined;
+    do {
+      const batch = await this.store.listUsers(LIST_ALL_BATCH, after);
+      users.push(...batch.records.map(toUser));
+      after = batch.nextAfter;
+    } while (after !== undefined);
+    return users;
+  }
+
+  /** Lists one page of the accounts, in the order of their emails. @throws {ServiceError} `invalid` for a bad token. */
+  async listUsers(page: { size: number | undefined; token: string | undefined }): Promise<Page<User>> {
+    const { records, nextAfter } = await this.store.listUsers(
+      page.size ?? DEFAULT_PAGE_SIZE,
+      decodePageToken(LIST, page.token),
+    );
+    return {
+      items: records.map(toUser),
+      nextPageToken: nextAfter === undefined ? '' : encodePageToken(LIST, nextAfter),
+    };
+  }
+
+  async #getRecord(email: string) {
+    const found = await this.store.findUser(email);
+    if (!found) throw noSuchUser();
+    return found;
+  }
+}
+
+function toUser({ email, name }: UserRecord): User {
+  return { email, name };
+}
+
+function noSuchUser(): ServiceError {
+  return new ServiceError('notFound', 'There is no user with this email');
+}
+
+function emailTaken(): ServiceError {
+  return new ServiceError('conflict', 'This email is already registered');
+}

@@ -1,0 +1,47 @@
+import type { ProtoGrpcType } from '@messaging/proto_definitions/user';
+import type { UserServiceHandlers } from '@messaging/proto_definitions/user_service/UserService';
+import { email } from '@messaging/service_kit/email';
+import { loadProto } from '@messaging/service_kit/grpc/proto';
+import { GrpcServer } from '@messaging/service_kit/grpc/server';
+import type { Component } from '@messaging/service_kit/lifecycle';
+import type { Logger } from '@messaging/service_kit/log';
+import { pageSize, pageToken } from '@messaging/service_kit/paging';
+import { z } from 'zod';
+import type { UserServiceConfig } from '../config.js';
+import { createUserService } from '../service.js';
+
+const { UserService } = loadProto<ProtoGrpcType>('user.proto').user_service;
+
+const credentials = z.object({ email: email.default(''), password: z.string().default('') });
+const userQuery = z.object({ email: email.default('') });
+const nothing = z.object({});
+const pageQuery = z.object({ page_size: pageSize, page_token: pageToken });
+
+/** Creates the gRPC door of UserService and all that it needs, in the order to start. */
+export function createGrpcApp(config: UserServiceConfig, logger: Logger): Component[] {
+  const { users, redis, components } = createUserService(config, logger);
+
+  const server = new GrpcServer(
+    config,
+    logger,
+    'user_service.UserService',
+    [redis],
+    UserService.service,
+    (unary): UserServiceHandlers => ({
+      AuthenticateUser: unary(credentials, async ({ email, password }) => ({
+        email,
+        success: (await users.authenticate(email, password)) !== undefined,
+      })),
+
+      CheckUserExists: unary(userQuery, async ({ email }) => ({ exists: await users.userExists(email) })),
+
+      ListUsers: unary(nothing, async () => ({ users: await users.listAllUsers() })),
+
+      ListUsersPage: unary(pageQuery, async ({ page_size, page_token }) => {
+        const page = await users.listUsers({ size: page_size, token: page_token });
+        return { users: page.items, next_page_token: page.nextPageToken };
+      }),
+    }),
+  );
+  return [...components, server];
+}

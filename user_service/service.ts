@@ -1,0 +1,38 @@
+import { RedisConnection } from '@messaging/service_kit/redis/connection';
+import type { Component } from '@messaging/service_kit/lifecycle';
+import type { Logger } from '@messaging/service_kit/log';
+import { NotificationGateway } from './clients/notification-gateway.js';
+import type { UserServiceConfig } from './config.js';
+import { Passwords } from './domain/passwords.js';
+import { Users } from './domain/users.js';
+import { USER_DATABASE, UserStore } from './store/user-store.js';
+
+/** What both doors share. */
+export interface UserService {
+  users: Users;
+  redis: RedisConnection;
+  notificationService: NotificationGateway['peer'];
+  /** What the domain needs running, in the order to start. */
+  components: Component[];
+}
+
+/** Wires the domain to its store and its peers. Opens nothing before the components are started. */
+export function createUserService(config: UserServiceConfig, logger: Logger): UserService {
+  const redis = new RedisConnection(config.redis, USER_DATABASE, logger);
+  const notifications = new NotificationGateway(
+    config.notificationServiceAddress,
+    config.peerTimeoutMs,
+    logger,
+  );
+  const passwords = new Passwords({
+    cost: config.bcryptCost,
+    concurrency: config.bcryptConcurrency,
+    queueLength: config.bcryptQueueLength,
+  });
+  return {
+    users: new Users(new UserStore(redis), passwords, notifications),
+    redis,
+    notificationService: notifications.peer,
+    components: [redis, notifications.peer, passwords],
+  };
+}

@@ -1,0 +1,131 @@
+import type { RedisConnection } from '@messaging/service_kit/redis/connection';
+import { defineScript, runScript } from '@messaging/service_kit/redis/script';
+import { z } from 'zod';
+import { type UserRecord, userRecord } from '../domain/user.js';
+
+/** The database that holds the accounts. */
+export const USER_DATABASE = 0;
+
+const key = {
+  user: (email: string) => `users:${email}`,
+  /** Sorted set of every email, all with score 0: lists accounts in order, a page at a time. */
+  index: 'user_index',
+};
+
+/** A record, and the text it was read from, which tells whether it has changed since. */
+export interface StoredUser {
+  record: UserRecord;
+  version: string;
+}
+
+/** The accounts in Redis. */
+export class UserStore {
+  readonly #connection: RedisConnection;
+
+  constructor(connection: RedisConnection) {
+    this.#connection = connection;
+  }
+
+  async userExists(email: string): Promise<boolean> {
+    return (await this.#redis.exists(key.user(email))) === 1;
+  }
+
+  async findUser(email: string): Promise<StoredUser | undefined> {
+    const version = await this.#redis.get(key.user(email));
+    return version === null ? undefined : { record: parseRecord(version), version };
+  }
+
+  /** Stores a new account. Resolves to false, and stores nothing, when the email is taken. */
+  async createUser(record: UserRecord): Promise<boolean> {
+    const created = await runScript(
+      this.#redis,
+      createUserScript,
+      [key.user(record.email), key.index],
+      [JSON.stringify(record), record.email],
+    );
+    return created === 1;
+  }
+
+  /** Replaces an account's record, under its new email if it has one, provided that it is still `version`. */
+  async replaceUser(
+    email: string,
+    version: string,
+    next: UserRecord,
+  ): Promise<'replaced' | 'changed' | 'taken'> {
+    return runScript(
+      this.#redis,
+      replaceUserScript,
+      [key.user(email), key.user(next.email), key.index],
+      [version, JSON.stringify(next), email, next.email],
+    );
+  }
+
+  /** Resolves to false when there was no such account. */
+  async deleteUser(email: string): Promise<boolean> {
+    return (await runScript(this.#redis, deleteUserScript, [key.user(email), key.index], [email])) === 1;
+  }
+
+  /** Reads up to `count` accounts in the order of their emails, from the first after `after`. */
+  async listUsers(
+    count: number,
+    after?: string,
+  ): Promise<{ records: UserRecord[]; nextAfter: string | undefined }> {
+    const emails = await this.#redis.zrange(
+      key.index,
+      after === undefined ? '-' : `(${after}`,
+      '+',
+      'BYLEX',
+      'LIMIT',
+      0,
+      count + 1,
+    );
+    const page = emails.slice(0, count);
+    const texts = page.length > 0 ? await this.#redis.mget(page.map(key.user)) : [];
+    return {
+      records: texts.filter((text) => text !== null).map(parseRecord),
+      nextAfter: emails.length > count ? page.at(-1) : undefined,
+    };
+  }
+
+  get #redis() {
+    return this.#connection.client;
+  }
+}
+
+function parseRecord(text: string): UserRecord {
+  return userRecord.parse(JSON.parse(text));
+}
+
+const createUserScript = defineScript(
+  z.number(),
+  `
+  redis.call('ZCARD', KEYS[2])
+  if not redis.call('SET', KEYS[1], ARGV[1], 'NX') then return 0 end
+  redis.call('ZADD', KEYS[2], 0, ARGV[2])
+  return 1
+  `,
+);
+
+const replaceUserScript = defineScript(
+  z.enum(['replaced', 'changed', 'taken']),
+  `
+  redis.call('ZCARD', KEYS[3])
+  if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'changed' end
+  if KEYS[1] ~= KEYS[2] then
+    if redis.call('EXISTS', KEYS[2]) == 1 then return 'taken' end
+    redis.call('DEL', KEYS[1])
+    redis.call('ZREM', KEYS[3], ARGV[3])
+    redis.call('ZADD', KEYS[3], 0, ARGV[4])
+  end
+  redis.call('SET', KEYS[2], ARGV[2])
+  return 'replaced'
+  `,
+);
+
+const deleteUserScript = defineScript(
+  z.number(),
+  `
+  redis.call('ZREM', KEYS[2], ARGV[1])
+  return redis.call('DEL', KEYS[1])
+  `,
+);

@@ -1,7 +1,10 @@
 import { z } from 'zod';
 
 /** Any email a caller names, as it is stored and compared: trimmed and in lower case. */
-export const email = z.string().trim().toLowerCase();
+const email = z.string().trim().toLowerCase();
+
+/** An email a caller may leave out, which counts as an empty one: nobody has it. */
+export const optionalEmail = email.default('');
 
 /** An email a caller has to name. */
 export const requiredEmail = email.min(1, 'is required');

@@ -21,7 +21,8 @@ function describeIssue(issue: z.core.$ZodRawIssue): string | undefined {
       if (issue.input === undefined && !issue.path?.length) {
         return 'must be a JSON object, sent with Content-Type: application/json';
       }
-      return issue.input === undefined ? 'is required' : `must be ${withArticle(issue.expected)}`;
+      // proto-loader gives null for a message that is not set.
+      return issue.input == null ? 'is required' : `must be ${withArticle(issue.expected)}`;
     case 'unrecognized_keys':
       return `has unknown fields: ${issue.keys.join(', ')}`;
     default:

@@ -20,22 +20,26 @@ export function createUnaryAdapter(options: {
   requestTimeoutMs: number;
   logger: Logger;
 }): UnaryAdapter {
+  const { logger } = options;
   const inFlight = new InFlight(options.maxInFlight);
-  return (schema, handle) => (call, callback) => {
-    const deadline = Math.min(Number(call.getDeadline()), Date.now() + options.requestTimeoutMs);
-    inFlight
-      .run(async () => handle(parseInput(schema, call.request), { deadline }))
-      .then(
-        (response) => {
-          options.logger.debug({ method: call.getPath() }, 'answered');
-          callback(null, response);
-        },
-        (thrown: unknown) => {
-          const error = toServiceError(thrown);
-          const level = error.kind === 'internal' ? 'error' : 'debug';
-          options.logger[level]({ method: call.getPath(), err: error.cause ?? error }, 'failed');
-          callback({ code: status[errorKinds[error.kind].grpc], details: error.message });
-        },
-      );
+  return (schema, handle) => {
+    return async (call, callback) => {
+      const method = call.getPath();
+      const deadline = Math.min(Number(call.getDeadline()), Date.now() + options.requestTimeoutMs);
+      try {
+        const response = await inFlight.run(async () =>
+          handle(parseInput(schema, call.request), { deadline }),
+        );
+        logger.debug({ method }, 'answered');
+        callback(null, response);
+      } catch (thrown) {
+        const error = toServiceError(thrown);
+        logger[error.kind === 'internal' ? 'error' : 'debug'](
+          { method, err: error.cause ?? error },
+          'failed',
+        );
+        callback({ code: status[errorKinds[error.kind].grpc], details: error.message });
+      }
+    };
   };
 }

@@ -1,6 +1,6 @@
 import type { ProtoGrpcType } from '@messaging/proto_definitions/user';
 import type { UserServiceHandlers } from '@messaging/proto_definitions/user_service/UserService';
-import { email } from '@messaging/service_kit/email';
+import { optionalEmail } from '@messaging/service_kit/email';
 import { loadProto } from '@messaging/service_kit/grpc/proto';
 import { GrpcServer } from '@messaging/service_kit/grpc/server';
 import type { Component } from '@messaging/service_kit/lifecycle';
@@ -12,8 +12,8 @@ import { createUserService } from '../service.js';
 
 const { UserService } = loadProto<ProtoGrpcType>('user.proto').user_service;
 
-const credentials = z.object({ email: email.default(''), password: z.string().default('') });
-const userQuery = z.object({ email: email.default('') });
+const credentials = z.object({ email: optionalEmail, password: z.string().default('') });
+const userQuery = z.object({ email: optionalEmail });
 const nothing = z.object({});
 const pageQuery = z.object({ page_size: pageSize, page_token: pageToken });
 

@@ -1,0 +1,51 @@
+import {
+  type ProcessConfig,
+  processConfig,
+  processVariables,
+  readEnvironment,
+  type RedisConfig,
+  redisConfig,
+  redisVariables,
+  variable,
+} from '@messaging/service_kit/config';
+
+export interface MessageServiceConfig extends ProcessConfig {
+  restPort: number;
+  grpcPort: number;
+  redis: RedisConfig;
+  /** `host:port` of UserService's gRPC door. */
+  userServiceAddress: string;
+  /** `host:port` of NotificationService's gRPC door. */
+  notificationServiceAddress: string;
+  /** How long one call to another service may take. */
+  peerTimeoutMs: number;
+  /** How long a send waits for the notification once the message is stored. */
+  notifyWaitMs: number;
+}
+
+/** Reads the configuration from the environment. @throws {ConfigError} for a value that can't be used. */
+export function loadConfig(environment = process.env): MessageServiceConfig {
+  const variables = readEnvironment(
+    {
+      ...processVariables,
+      ...redisVariables,
+      REST_PORT: variable.port(8181),
+      GRPC_PORT: variable.port(9696),
+      USER_SERVICE_ADDRESS: variable.address('user_service_grpc:9797'),
+      NOTIFICATION_SERVICE_ADDRESS: variable.address('notification_service_grpc:9898'),
+      PEER_TIMEOUT_MS: variable.durationMs(3_000),
+      NOTIFY_WAIT_MS: variable.durationMs(500),
+    },
+    environment,
+  );
+  return {
+    ...processConfig(variables),
+    restPort: variables.REST_PORT,
+    grpcPort: variables.GRPC_PORT,
+    redis: redisConfig(variables),
+    userServiceAddress: variables.USER_SERVICE_ADDRESS,
+    notificationServiceAddress: variables.NOTIFICATION_SERVICE_ADDRESS,
+    peerTimeoutMs: variables.PEER_TIMEOUT_MS,
+    notifyWaitMs: variables.NOTIFY_WAIT_MS,
+  };
+}

@@ -1,0 +1,85 @@
+import { decodePageToken, encodePageToken, type Page } from '@messaging/service_kit/paging';
+import type { RequestContext } from '@messaging/service_kit/request';
+import type { NotificationGateway } from '../clients/notification-gateway.js';
+import type { UserGateway } from '../clients/user-gateway.js';
+import type { MessageStore } from '../store/message-store.js';
+import type { MessageList, MessageRecord, NewMessage } from './message.js';
+
+/** A reply stays below what gRPC clients accept by default (4 MiB): a record is longer as JSON than on the wire. */
+const MAX_PAGE_BYTES = 4_000_000;
+
+/** How many messages one command reads at the most, so that Redis is never held up for long. */
+const BATCH_SIZE = 1_000;
+
+/** What became of a message. */
+export type SendOutcome =
+  { status: 'stored'; messageId: string } | { status: 'unknownSender' } | { status: 'unknownReceiver' };
+
+/** Sending messages, and reading them. */
+export class Messages {
+  constructor(
+    private readonly store: MessageStore,
+    private readonly users: UserGateway,
+    private readonly notifications: NotificationGateway,
+  ) {}
+
+  /**
+   * Stores a message between two accounts and has its receiver notified. Once the message is stored, the outcome
+   * is `stored`, whatever becomes of the notification.
+   *
+   * @throws {ServiceError} `unavailable` or `tooSlow` when it can't be known whether the accounts exist.
+   */
+  async sendMessage(message: NewMessage, context: RequestContext): Promise<SendOutcome> {
+    const { senderEmail, receiverEmail } = message;
+    const [senderExists, receiverExists] = await this.#exist(senderEmail, receiverEmail, context);
+    if (!senderExists) return { status: 'unknownSender' };
+    if (!receiverExists) return { status: 'unknownReceiver' };
+
+    const messageId = await this.store.addMessage(message, new Date());
+    await this.notifications.notify(senderEmail, receiverEmail);
+    return { status: 'stored', messageId };
+  }
+
+  /**
+   * Lists messages in the order in which they were stored. Without a size, the page holds as many as fit a reply.
+   *
+   * @throws {ServiceError} `invalid` for a bad token.
+   */
+  async listMessages(
+    list: MessageList,
+    page: { size: number | undefined; token: string | undefined },
+  ): Promise<Page<MessageRecord>> {
+    const { userEmail, withEmail = '', newestFirst } = list;
+    const tokenScope = ['messages', userEmail, withEmail, String(newestFirst)];
+    let after = decodePageToken(tokenScope, page.token);
+
+    const items: MessageRecord[] = [];
+    let roomBytes = MAX_PAGE_BYTES;
+    for (;;) {
+      const count = Math.min(BATCH_SIZE, (page.size ?? Infinity) - items.length);
+      const slice = await this.store.readMessages(list, { after, count, maxBytes: roomBytes });
+      items.push(...slice.messages);
+      roomBytes -= slice.bytes;
+      after = slice.nextAfter;
+      if (after === undefined) return { items, nextPageToken: '' };
+
+      const isFull = slice.stoppedBy === 'bytes' || items.length === page.size;
+      if (isFull) return { items, nextPageToken: encodePageToken(tokenScope, after) };
+    }
+  }
+
+  /** Lists whom a user has exchanged messages with, the most recent first. */
+  async listConversations(email: string): Promise<string[]> {
+    return this.store.listConversations(email);
+  }
+
+  async #exist(
+    senderEmail: string,
+    receiverEmail: string,
+    context: RequestContext,
+  ): Promise<[boolean, boolean]> {
+    const sender = this.users.exists(senderEmail, context);
+    const receiver = senderEmail === receiverEmail ? sender : this.users.exists(receiverEmail, context);
+    return Promise.all([sender, receiver]);
+  }
+}

@@ -1,0 +1,79 @@
+import type { ProtoGrpcType } from '@messaging/proto_definitions/message';
+import type { Message } from '@messaging/proto_definitions/message_service/Message';
+import type { MessageServiceHandlers } from '@messaging/proto_definitions/message_service/MessageService';
+import type { SendMessageResponse } from '@messaging/proto_definitions/message_service/SendMessageResponse';
+import { optionalEmail, requiredEmail } from '@messaging/service_kit/email';
+import { loadProto } from '@messaging/service_kit/grpc/proto';
+import { GrpcServer } from '@messaging/service_kit/grpc/server';
+import type { Component } from '@messaging/service_kit/lifecycle';
+import type { Logger } from '@messaging/service_kit/log';
+import { pageSize, pageToken } from '@messaging/service_kit/paging';
+import { z } from 'zod';
+import type { MessageServiceConfig } from '../config.js';
+import { messageContent, type MessageRecord } from '../domain/message.js';
+import type { SendOutcome } from '../domain/messages.js';
+import { createMessageService } from '../service.js';
+
+const { MessageService } = loadProto<ProtoGrpcType>('message.proto').message_service;
+
+const sendRequest = z.object({
+  message: z.object({ sender_email: optionalEmail, receiver_email: optionalEmail, content: messageContent }),
+});
+const listRequest = z.object({
+  user_email: requiredEmail,
+  with_email: optionalEmail,
+  page_size: pageSize,
+  page_token: pageToken,
+  newest_first: z.boolean().default(false),
+});
+
+/** Creates the gRPC door of MessageService and all that it needs, in the order to start. */
+export function createGrpcApp(config: MessageServiceConfig, logger: Logger): Component[] {
+  const { messages, redis, components } = createMessageService(config, logger);
+
+  const server = new GrpcServer(
+    config,
+    logger,
+    'message_service.MessageService',
+    [redis],
+    MessageService.service,
+    (unary): MessageServiceHandlers => ({
+      SendMessage: unary(sendRequest, async ({ message }, context) => {
+        const { sender_email, receiver_email, content } = message;
+        const outcome = await messages.sendMessage(
+          { senderEmail: sender_email, receiverEmail: receiver_email, content },
+          context,
+        );
+        return toResponse(outcome);
+      }),
+
+      GetMessages: unary(listRequest, async (request) => {
+        const page = await messages.listMessages(
+          {
+            userEmail: request.user_email,
+            withEmail: request.with_email || undefined,
+            newestFirst: request.newest_first,
+          },
+          { size: request.page_size, token: request.page_token },
+        );
+        return { messages: page.items.map(toMessage), next_page_token: page.nextPageToken };
+      }),
+    }),
+  );
+  return [...components, server];
+}
+
+function toResponse(outcome: SendOutcome): SendMessageResponse {
+  switch (outcome.status) {
+    case 'stored':
+      return { success: true, message: 'Message sent', message_id: outcome.messageId };
+    case 'unknownSender':
+      return { success: false, message: 'Sender does not exist' };
+    case 'unknownReceiver':
+      return { success: false, message: 'Receiver does not exist' };
+  }
+}
+
+function toMessage({ id, ...message }: MessageRecord): Message {
+  return { message_id: id.toString(), ...message };
+}

@@ -1,0 +1,37 @@
+import type { Component } from '@messaging/service_kit/lifecycle';
+import type { Logger } from '@messaging/service_kit/log';
+import { RedisConnection } from '@messaging/service_kit/redis/connection';
+import { NotificationGateway } from './clients/notification-gateway.js';
+import { UserGateway } from './clients/user-gateway.js';
+import type { MessageServiceConfig } from './config.js';
+import { Messages } from './domain/messages.js';
+import { MESSAGE_DATABASE, MessageStore } from './store/message-store.js';
+
+/** What both doors share. */
+export interface MessageService {
+  messages: Messages;
+  redis: RedisConnection;
+  userService: UserGateway['peer'];
+  notificationService: NotificationGateway['peer'];
+  /** What the domain needs running, in the order to start. */
+  components: Component[];
+}
+
+/** Wires the domain to its store and its peers. Opens nothing before the components are started. */
+export function createMessageService(config: MessageServiceConfig, logger: Logger): MessageService {
+  const redis = new RedisConnection(config.redis, MESSAGE_DATABASE, logger);
+  const users = new UserGateway(config.userServiceAddress, config.peerTimeoutMs, logger);
+  const notifications = new NotificationGateway(
+    config.notificationServiceAddress,
+    config.peerTimeoutMs,
+    config.notifyWaitMs,
+    logger,
+  );
+  return {
+    messages: new Messages(new MessageStore(redis), users, notifications),
+    redis,
+    userService: users.peer,
+    notificationService: notifications.peer,
+    components: [redis, users.peer, notifications.peer],
+  };
+}

@@ -1,0 +1,166 @@
+import type { RedisConnection } from '@messaging/service_kit/redis/connection';
+import { defineScript, runScript } from '@messaging/service_kit/redis/script';
+import { z } from 'zod';
+import { type MessageList, type MessageRecord, messageRecord, type NewMessage } from '../domain/message.js';
+
+/** The database that holds the messages. */
+export const MESSAGE_DATABASE = 1;
+
+const key = {
+  /** A message's JSON. */
+  message: (id: string) => `message:${id}`,
+  /** The last message's id. */
+  counter: 'message_id_counter',
+  /** Hash about the messages that went in one direction. */
+  direction: (sender: string, receiver: string) => `conversation:${sender}:${receiver}`,
+  /** Set of whom a user has exchanged messages with. */
+  partners: (email: string) => `user:${email}:conversations`,
+  /** Sorted set of the same, by the id of the last message exchanged. */
+  recency: (email: string) => `recent_conversations:${email}`,
+  /** Sorted set of the ids of the messages that a user sent or received, by id. */
+  mailbox: (email: string) => `mailbox:${email}`,
+  /** Sorted set of the ids of the messages between two users, by id. */
+  thread: (one: string, other: string) => `thread:${[one, other].toSorted().join(':')}`,
+};
+
+/** A part of a list of messages: `count` of them at the most, after the one with the id `after`. */
+export interface Slice {
+  after: string | undefined;
+  count: number;
+  /** How long they may be together, as JSON. */
+  maxBytes: number;
+}
+
+/** What was read of it. */
+export interface SliceRead {
+  messages: MessageRecord[];
+  bytes: number;
+  /** Whether the list ended there, or what kept more from being read. */
+  stoppedBy: 'end' | 'count' | 'bytes';
+  /** Where the next slice starts; undefined at the end of the list. */
+  nextAfter: string | undefined;
+}
+
+/** The messages in Redis. */
+export class MessageStore {
+  readonly #connection: RedisConnection;
+
+  constructor(connection: RedisConnection) {
+    this.#connection = connection;
+  }
+
+  /** Stores a message and everything that finds it again, in one atomic step. Resolves to its id. */
+  async addMessage({ senderEmail, receiverEmail, content }: NewMessage, storedAt: Date): Promise<string> {
+    const timestamp = storedAt.toISOString();
+    const record = { sender_email: senderEmail, receiver_email: receiverEmail, content, timestamp };
+    return runScript(
+      this.#redis,
+      addMessageScript,
+      [
+        key.counter,
+        key.direction(senderEmail, receiverEmail),
+        key.partners(senderEmail),
+        key.partners(receiverEmail),
+        key.recency(senderEmail),
+        key.recency(receiverEmail),
+        key.mailbox(senderEmail),
+        key.mailbox(receiverEmail),
+        key.thread(senderEmail, receiverEmail),
+      ],
+      [key.message(''), JSON.stringify(record), senderEmail, receiverEmail, timestamp],
+    );
+  }
+
+  /** Reads a slice of a list of messages. */
+  async readMessages(
+    { userEmail, withEmail, newestFirst }: MessageList,
+    { after, count, maxBytes }: Slice,
+  ): Promise<SliceRead> {
+    const index = withEmail ? key.thread(userEmail, withEmail) : key.mailbox(userEmail);
+    const [start, end] = newestFirst ? ['+inf', '-inf'] : ['-inf', '+inf'];
+    const [texts, bytes, stoppedBy, lastId] = await runScript(
+      this.#redis,
+      readMessagesScript,
+      [index],
+      [
+        key.message(''),
+        after === undefined ? start : `(${after}`,
+        end,
+        newestFirst ? 'REV' : '',
+        count,
+        maxBytes,
+      ],
+    );
+    return {
+      messages: texts.map((text) => messageRecord.parse(JSON.parse(text))),
+      bytes,
+      stoppedBy,
+      nextAfter: stoppedBy === 'end' ? undefined : lastId,
+    };
+  }
+
+  /** Lists whom a user has exchanged messages with, the most recent first. */
+  async listConversations(email: string): Promise<string[]> {
+    return this.#redis.zrevrange(key.recency(email), 0, -1);
+  }
+
+  get #redis() {
+    return this.#connection.client;
+  }
+}
+
+// Redis does not roll back: everything that can fail is checked before the first write.
+const addMessageScript = defineScript(
+  z.string(),
+  `
+  local types = { 'string', 'hash', 'set', 'set', 'zset', 'zset', 'zset', 'zset', 'zset' }
+  for index, expected in ipairs(types) do
+    local found = redis.call('TYPE', KEYS[index]).ok
+    if found ~= expected and found ~= 'none' then
+      return redis.error_reply('WRONGTYPE ' .. KEYS[index] .. ' is a ' .. found .. ', not a ' .. expected)
+    end
+  end
+  local direction, prefix, record, sender, receiver, timestamp = KEYS[2], unpack(ARGV)
+  local count = tonumber(redis.call('HGET', direction, 'message_count') or 0)
+  if not count then return redis.error_reply('ERR message_count of ' .. direction .. ' is not a number') end
+
+  -- Should the counter ever be lost, ids that are taken are passed over.
+  local id
+  repeat
+    id = string.format('%.0f', redis.call('INCR', KEYS[1]))
+  until redis.call('SET', prefix .. id, '{"id":' .. id .. ',' .. string.sub(record, 2), 'NX')
+
+  redis.call('HSET', direction, 'last_message_id', id, 'last_timestamp', timestamp, 'message_count', count + 1)
+  redis.call('SADD', KEYS[3], receiver)
+  redis.call('SADD', KEYS[4], sender)
+  redis.call('ZADD', KEYS[5], id, receiver)
+  redis.call('ZADD', KEYS[6], id, sender)
+  redis.call('ZADD', KEYS[7], id, id)
+  redis.call('ZADD', KEYS[8], id, id)
+  redis.call('ZADD', KEYS[9], id, id)
+  return id
+  `,
+);
+
+const readMessagesScript = defineScript(
+  z.tuple([z.array(z.string()), z.number(), z.enum(['end', 'count', 'bytes']), z.string()]),
+  `
+  local prefix, start, stop, order, count, max_bytes = unpack(ARGV)
+  local range = { 'ZRANGE', KEYS[1], start, stop, 'BYSCORE' }
+  if order ~= '' then range[#range + 1] = order end
+  for _, argument in ipairs({ 'LIMIT', 0, count + 1 }) do range[#range + 1] = argument end
+
+  local texts, bytes, last_id = {}, 0, ''
+  for position, id in ipairs(redis.call(unpack(range))) do
+    if position > tonumber(count) then return { texts, bytes, 'count', last_id } end
+    local text = redis.call('GET', prefix .. id)
+    if text then
+      if bytes + #text > tonumber(max_bytes) then return { texts, bytes, 'bytes', last_id } end
+      texts[#texts + 1] = text
+      bytes = bytes + #text
+    end
+    last_id = id
+  end
+  return { texts, bytes, 'end', last_id }
+  `,
+);

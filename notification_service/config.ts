@@ -1,0 +1,43 @@
+import {
+  type ProcessConfig,
+  processConfig,
+  processVariables,
+  readEnvironment,
+  type RedisConfig,
+  redisConfig,
+  redisVariables,
+  variable,
+} from '@messaging/service_kit/config';
+
+export interface NotificationServiceConfig extends ProcessConfig {
+  restPort: number;
+  grpcPort: number;
+  redis: RedisConfig;
+  /** `host:port` of FrontendService's gRPC door. */
+  frontendServiceAddress: string;
+  /** How long one call to another service may take. */
+  peerTimeoutMs: number;
+}
+
+/** Reads the configuration from the environment. @throws {ConfigError} for a value that can't be used. */
+export function loadConfig(environment = process.env): NotificationServiceConfig {
+  const variables = readEnvironment(
+    {
+      ...processVariables,
+      ...redisVariables,
+      REST_PORT: variable.port(8282),
+      GRPC_PORT: variable.port(9898),
+      FRONTEND_SERVICE_ADDRESS: variable.address('frontend_service_grpc:3030'),
+      PEER_TIMEOUT_MS: variable.durationMs(3_000),
+    },
+    environment,
+  );
+  return {
+    ...processConfig(variables),
+    restPort: variables.REST_PORT,
+    grpcPort: variables.GRPC_PORT,
+    redis: redisConfig(variables),
+    frontendServiceAddress: variables.FRONTEND_SERVICE_ADDRESS,
+    peerTimeoutMs: variables.PEER_TIMEOUT_MS,
+  };
+}

@@ -1,0 +1,49 @@
+import type { ProtoGrpcType } from '@messaging/proto_definitions/notification';
+import type { NotificationServiceHandlers } from '@messaging/proto_definitions/notification_service/NotificationService';
+import { optionalEmail, requiredEmail } from '@messaging/service_kit/email';
+import { loadProto } from '@messaging/service_kit/grpc/proto';
+import { GrpcServer } from '@messaging/service_kit/grpc/server';
+import type { Component } from '@messaging/service_kit/lifecycle';
+import type { Logger } from '@messaging/service_kit/log';
+import { z } from 'zod';
+import type { NotificationServiceConfig } from '../config.js';
+import { createNotificationService } from '../service.js';
+
+const { NotificationService } = loadProto<ProtoGrpcType>('notification.proto').notification_service;
+
+const newNotification = z.object({ sender_email: optionalEmail, receiver_email: requiredEmail });
+const userQuery = z.object({ email: optionalEmail });
+const subscriber = z.object({ email: requiredEmail });
+
+/** Creates the gRPC door of NotificationService and all that it needs, in the order to start. */
+export function createGrpcApp(config: NotificationServiceConfig, logger: Logger): Component[] {
+  const { notifications, redis, components } = createNotificationService(config, logger);
+
+  const server = new GrpcServer(
+    config,
+    logger,
+    'notification_service.NotificationService',
+    [redis],
+    NotificationService.service,
+    (unary): NotificationServiceHandlers => ({
+      CreateNotification: unary(newNotification, async ({ sender_email, receiver_email }) => ({
+        success: await notifications.createNotification(sender_email, receiver_email),
+      })),
+
+      CheckUserSubscribed: unary(userQuery, async ({ email }) => ({
+        subscribed: await notifications.isSubscribed(email),
+      })),
+
+      SubscribeUser: unary(subscriber, async ({ email }) => {
+        await notifications.subscribe(email);
+        return { success: true };
+      }),
+
+      UnsubscribeUser: unary(subscriber, async ({ email }) => {
+        await notifications.unsubscribe(email);
+        return { success: true };
+      }),
+    }),
+  );
+  return [...components, server];
+}

@@ -1,8 +1,10 @@
 // Writes what is derived from the .proto files: the TypeScript types into generated/, and the descriptors
 // that server reflection serves into dist/. Does nothing while both are newer than every input.
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { protoPath as healthProto } from 'grpc-health-check';
 import { loaderOptions } from './loader-options.mjs';
 
 process.chdir(fileURLToPath(new URL('.', import.meta.url)));
@@ -17,9 +19,16 @@ const modifiedAt = (path) => statSync(path, { throwIfNoEntry: false })?.mtimeMs 
 const newestInput = Math.max(...[...protoFiles, 'generate.mjs', 'loader-options.mjs'].map(modifiedAt));
 if (newestInput < Math.min(modifiedAt(`${typesFolder}/user.ts`), modifiedAt(descriptorSet))) process.exit();
 
-/** @param {string} command @param {string[]} args */
+/**
+ * @param {string} command
+ * @param {string[]} args
+ */
 const run = (command, ...args) =>
-  execFileSync('npx', ['--no-install', command, ...args], { stdio: ['ignore', 'ignore', 'inherit'] });
+  execFileSync('npx', ['--no-install', command, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+
+/** @param {string} folder */
+const describe = (folder) =>
+  run('buf', 'build', folder, '--as-file-descriptor-set', '--exclude-source-info', '--output', '-');
 
 rmSync(typesFolder, { recursive: true, force: true });
 run(
@@ -34,5 +43,7 @@ run(
   ...protoFiles,
 );
 
+// Health is described, too: every port serves it. Serialized descriptor sets that follow each other are one set.
+const healthFolder = resolve(dirname(healthProto), '../..');
 mkdirSync('dist', { recursive: true });
-run('buf', 'build', '--as-file-descriptor-set', '--exclude-source-info', '--output', descriptorSet);
+writeFileSync(descriptorSet, Buffer.concat([describe('.'), describe(healthFolder)]));

@@ -7,7 +7,8 @@ export { loaderOptions } from './loader-options.mjs';
 export const protoFolder = fileURLToPath(new URL('..', import.meta.url));
 
 /**
- * Reads the serialized `google.protobuf.FileDescriptorSet` of all .proto files, their imports included.
+ * Reads the serialized `google.protobuf.FileDescriptorSet` of all .proto files, of
+ * `grpc.health.v1`, and of what they import.
  *
  * @throws when the build has not written it.
  */

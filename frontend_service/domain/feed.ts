@@ -4,7 +4,6 @@ import type { Logger } from '@messaging/service_kit/log';
 export interface Notification {
   senderEmail: string;
   receiverEmail: string;
-  timestamp: string;
 }
 
 /** Shows notifications to their receivers. */
@@ -12,7 +11,7 @@ export class Feed {
   constructor(private readonly logger: Logger) {}
 
   /** Shows a notification: a line in the log, where whoever runs the suite sees it arrive. */
-  show({ senderEmail, receiverEmail, timestamp }: Notification): void {
-    this.logger.info({ from: senderEmail, to: receiverEmail, timestamp }, 'notification');
+  show({ senderEmail, receiverEmail }: Notification): void {
+    this.logger.info({ from: senderEmail, to: receiverEmail }, 'notification');
   }
 }

@@ -14,7 +14,6 @@ const { FrontendService } = loadProto<ProtoGrpcType>('frontend.proto').frontend_
 const notification = z.object({
   sender_email: optionalEmail,
   receiver_email: optionalEmail,
-  timestamp: z.string().default(''),
 });
 
 /** Creates the gRPC door of FrontendService and all that it needs, in the order to start. */
@@ -28,8 +27,8 @@ export function createGrpcApp(config: FrontendServiceConfig, logger: Logger): Co
     [],
     FrontendService.service,
     (unary): FrontendServiceHandlers => ({
-      ReceiveNotification: unary(notification, async ({ sender_email, receiver_email, timestamp }) => {
-        feed.show({ senderEmail: sender_email, receiverEmail: receiver_email, timestamp });
+      ReceiveNotification: unary(notification, async ({ sender_email, receiver_email }) => {
+        feed.show({ senderEmail: sender_email, receiverEmail: receiver_email });
         return { success: true };
       }),
     }),

@@ -1,7 +1,6 @@
 import type { MessageTypeDefinition } from '@grpc/proto-loader';
 import { ReflectionService } from '@grpc/reflection';
 import { readDescriptorSet } from '@messaging/proto_definitions';
-import { service as health } from 'grpc-health-check';
 import protobuf from 'protobufjs/minimal.js';
 
 /**
@@ -14,10 +13,7 @@ export function createReflection(serviceName: string): ReflectionService {
   const carrier: MessageTypeDefinition<object, object> = {
     format: 'Protocol Buffer 3 DescriptorProto',
     type: {},
-    fileDescriptorProtos: [
-      ...splitDescriptorSet(readDescriptorSet()),
-      ...(health.Check?.requestType?.fileDescriptorProtos ?? []),
-    ],
+    fileDescriptorProtos: splitDescriptorSet(readDescriptorSet()),
     serialize: () => Buffer.alloc(0),
     deserialize: () => ({}),
   };

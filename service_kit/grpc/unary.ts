@@ -22,10 +22,10 @@ export function createUnaryAdapter(options: {
 }): UnaryAdapter {
   const { logger } = options;
   const inFlight = new InFlight(options.maxInFlight);
-  return (schema, handle) => {
-    return async (call, callback) => {
-      const method = call.getPath();
-      const deadline = Math.min(Number(call.getDeadline()), Date.now() + options.requestTimeoutMs);
+  return (schema, handle) => (call, callback) => {
+    const method = call.getPath();
+    const deadline = Math.min(Number(call.getDeadline()), Date.now() + options.requestTimeoutMs);
+    const answer = async () => {
       try {
         const response = await inFlight.run(async () =>
           handle(parseInput(schema, call.request), { deadline }),
@@ -41,5 +41,6 @@ export function createUnaryAdapter(options: {
         callback({ code: status[errorKinds[error.kind].grpc], details: error.message });
       }
     };
+    void answer();
   };
 }

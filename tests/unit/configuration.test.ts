@@ -1,0 +1,48 @@
+import { ConfigError, readEnvironment, variable } from '@messaging/service_kit/config';
+import { expect, test } from 'vitest';
+import { loadConfig as loadFrontendConfig } from '../../frontend_service/dist/config.js';
+import { loadConfig as loadMessageConfig } from '../../message_service/dist/config.js';
+import { loadConfig as loadNotificationConfig } from '../../notification_service/dist/config.js';
+import { loadConfig as loadUserConfig } from '../../user_service/dist/config.js';
+
+test('with nothing set, every service finds the others on the Compose network', () => {
+  const redis = { host: 'redis', port: 6379, password: undefined };
+  expect(loadUserConfig({})).toMatchObject({
+    restPort: 8080,
+    grpcPort: 9797,
+    redis,
+    notificationServiceAddress: 'notification_service_grpc:9898',
+  });
+  expect(loadMessageConfig({})).toMatchObject({
+    restPort: 8181,
+    grpcPort: 9696,
+    redis,
+    userServiceAddress: 'user_service_grpc:9797',
+    notificationServiceAddress: 'notification_service_grpc:9898',
+  });
+  expect(loadNotificationConfig({})).toMatchObject({
+    restPort: 8282,
+    grpcPort: 9898,
+    redis,
+    frontendServiceAddress: 'frontend_service_grpc:3030',
+  });
+  expect(loadFrontendConfig({})).toMatchObject({ restPort: 8383, grpcPort: 3030 });
+});
+
+test('by default, queues hold the bursts that the contract names', () => {
+  const config = loadUserConfig({});
+  expect(config.maxInFlight).toBeGreaterThanOrEqual(10_000);
+  expect(config.bcryptQueueLength).toBeGreaterThanOrEqual(64);
+});
+
+test('a variable that is set to nothing counts as unset', () => {
+  expect(readEnvironment({ PORT: variable.port(80) }, { PORT: '' })).toEqual({ PORT: 80 });
+});
+
+test.each(['-1', '65536', '80.5', '0x50', ' 80', 'tcp://10.0.0.1:6379'])('%j is no port', (value) => {
+  expect(() => readEnvironment({ PORT: variable.port(80) }, { PORT: value })).toThrowError(
+    new ConfigError(
+      `PORT is ${JSON.stringify(value)}: expected a port number from 0 to 65535, for example PORT=80`,
+    ),
+  );
+});

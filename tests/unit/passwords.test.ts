@@ -1,0 +1,33 @@
+import { expect, test } from 'vitest';
+import { Passwords } from '../../user_service/dist/domain/passwords.js';
+
+const cost = 10;
+
+test('a password matches its hash, and no other', async () => {
+  const passwords = new Passwords({ cost, concurrency: 2, queueLength: 64 });
+  const hash = await passwords.hash('wonderland');
+  expect(hash).toMatch(/^\$2b\$10\$/);
+  expect(await passwords.matches('wonderland', hash)).toBe(true);
+  expect(await passwords.matches('Wonderland', hash)).toBe(false);
+});
+
+test('whatever bcrypt would ignore does not match', async () => {
+  const passwords = new Passwords({ cost, concurrency: 2, queueLength: 64 });
+  const longest = 'é'.repeat(36);
+  const hash = await passwords.hash(longest);
+  expect(await passwords.matches(longest, hash)).toBe(true);
+  expect(await passwords.matches(`${longest}!`, hash)).toBe(false);
+});
+
+test('nobody has the decoy password', async () => {
+  const passwords = new Passwords({ cost, concurrency: 2, queueLength: 64 });
+  expect(await passwords.matches('nobody has this password', undefined)).toBe(false);
+});
+
+test('more than the queue holds are refused at once, and the others are served', async () => {
+  const passwords = new Passwords({ cost, concurrency: 1, queueLength: 2 });
+  const attempts = await Promise.allSettled(Array.from({ length: 4 }, () => passwords.hash('secret')));
+  expect(attempts.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'fulfilled', 'rejected']);
+  expect(attempts[3]).toMatchObject({ reason: { kind: 'tooMany' } });
+  await expect(passwords.hash('secret')).resolves.toMatch(/^\$2b/);
+});

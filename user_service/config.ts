@@ -38,7 +38,7 @@ export function loadConfig(environment = process.env): UserServiceConfig {
       // OWASP's Password Storage Cheat Sheet asks for at least 10; 12 takes about 250 ms of one core.
       BCRYPT_COST: variable.count(12, 10, 15),
       BCRYPT_CONCURRENCY: variable.count(2, 1, 64),
-      BCRYPT_QUEUE_LENGTH: variable.count(64, 0, 10_000),
+      BCRYPT_QUEUE_LENGTH: variable.count(64, 1, 10_000),
     },
     environment,
   );

@@ -43,6 +43,8 @@ export class GrpcServer implements Component {
     this.#dependencies = dependencies;
     this.#server = new Server({
       interceptors: [(method, call) => this.#intercept(method.responseStream, call)],
+      // Above the bound on calls under way, so that those beyond it are refused rather than held back unheard.
+      'grpc.max_concurrent_streams': 2 * config.maxInFlight,
     });
     this.#server.addService(definition, createHandlers(createUnaryAdapter({ ...config, logger })));
     this.#health = new HealthImplementation();

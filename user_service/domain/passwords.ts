@@ -36,9 +36,9 @@ export class Passwords {
     return isMatch && hash !== undefined && Buffer.byteLength(password) <= MAX_PASSWORD_BYTES;
   }
 
-  /** Prepares what `matches` needs, so that not even the first unknown user takes longer. */
-  async start(): Promise<void> {
-    await this.#decoyHash();
+  /** Prepares what `matches` needs, in the background, so that not even the first unknown user takes longer. */
+  start(): void {
+    void this.#decoyHash();
   }
 
   /** Has nothing to stop. */

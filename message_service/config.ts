@@ -33,7 +33,8 @@ export function loadConfig(environment = process.env): MessageServiceConfig {
       GRPC_PORT: variable.port(9696),
       USER_SERVICE_ADDRESS: variable.address('user_service_grpc:9797'),
       NOTIFICATION_SERVICE_ADDRESS: variable.address('notification_service_grpc:9898'),
-      PEER_TIMEOUT_MS: variable.durationMs(3_000),
+      // More than a Redis command may take, so that a peer can say what it lacks.
+      PEER_TIMEOUT_MS: variable.durationMs(5_000),
       NOTIFY_WAIT_MS: variable.durationMs(500),
     },
     environment,

@@ -28,7 +28,8 @@ export function loadConfig(environment = process.env): NotificationServiceConfig
       REST_PORT: variable.port(8282),
       GRPC_PORT: variable.port(9898),
       FRONTEND_SERVICE_ADDRESS: variable.address('frontend_service_grpc:3030'),
-      PEER_TIMEOUT_MS: variable.durationMs(3_000),
+      // More than a Redis command may take, so that a peer can say what it lacks.
+      PEER_TIMEOUT_MS: variable.durationMs(5_000),
     },
     environment,
   );

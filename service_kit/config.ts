@@ -63,7 +63,7 @@ export const redisVariables = {
   REDIS_HOST: variable.host('redis'),
   REDIS_PORT: variable.port(6379),
   REDIS_PASSWORD: variable.secret(),
-  REDIS_TIMEOUT_MS: variable.durationMs(2_000),
+  REDIS_TIMEOUT_MS: variable.durationMs(3_000),
 };
 
 /** The part of the configuration that every process has. */

@@ -24,7 +24,7 @@ export async function createLogger(name: string, level: string, format: 'json' |
   const { default: pretty } = await import('pino-pretty');
   return pino(
     options,
-    pretty({ sync: true, ignore: 'pid,hostname,service', translateTime: 'SYS:HH:MM:ss.l' }),
+    pretty({ sync: true, singleLine: true, ignore: 'pid,hostname,service', translateTime: 'SYS:HH:MM:ss.l' }),
   );
 }
 

@@ -9,10 +9,10 @@ export const MAX_PAGE_SIZE = 500;
 /** A page size as callers give it: not negative; 0 or nothing means unset. Above the maximum it is clamped. */
 export const pageSize = z.int('must be a whole number').pipe(nonNegative()).optional();
 
-/** The same as text, for a query string. */
+/** The same as text, for a query string, where an empty one is unset, too. */
 export const pageSizeText = z
   .string()
-  .regex(/^-?\d{1,9}$/, 'must be a whole number')
+  .regex(/^(-?\d+)?$/, 'must be a whole number')
   .transform(Number)
   .pipe(nonNegative())
   .optional();

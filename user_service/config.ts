@@ -34,7 +34,8 @@ export function loadConfig(environment = process.env): UserServiceConfig {
       REST_PORT: variable.port(8080),
       GRPC_PORT: variable.port(9797),
       NOTIFICATION_SERVICE_ADDRESS: variable.address('notification_service_grpc:9898'),
-      PEER_TIMEOUT_MS: variable.durationMs(3_000),
+      // More than a Redis command may take, so that a peer can say what it lacks.
+      PEER_TIMEOUT_MS: variable.durationMs(5_000),
       // OWASP's Password Storage Cheat Sheet asks for at least 10; 12 takes about 250 ms of one core.
       BCRYPT_COST: variable.count(12, 10, 15),
       BCRYPT_CONCURRENCY: variable.count(2, 1, 64),

@@ -1,3 +1,4 @@
+import pLimit from 'p-limit';
 import { decodePageToken, encodePageToken, type Page } from '@messaging/service_kit/paging';
 import type { RequestContext } from '@messaging/service_kit/request';
 import type { NotificationGateway } from '../clients/notification-gateway.js';
@@ -11,12 +12,17 @@ const MAX_PAGE_BYTES = 4_000_000;
 /** How many messages one command reads at the most, so that Redis is never held up for long. */
 const BATCH_SIZE = 1_000;
 
+/** Long lists are read a few at a time: many at once would hold up everything else until it times out. */
+const MAX_CONCURRENT_LISTS = 4;
+
 /** What became of a message. */
 export type SendOutcome =
   { status: 'stored'; messageId: string } | { status: 'unknownSender' } | { status: 'unknownReceiver' };
 
 /** Sending messages, and reading them. */
 export class Messages {
+  readonly #lists = pLimit(MAX_CONCURRENT_LISTS);
+
   constructor(
     private readonly store: MessageStore,
     private readonly users: UserGateway,
@@ -49,28 +55,31 @@ export class Messages {
     list: MessageList,
     page: { size: number | undefined; token: string | undefined },
   ): Promise<Page<MessageRecord>> {
-    const { userEmail, withEmail = '', newestFirst } = list;
-    const tokenScope = ['messages', userEmail, withEmail, String(newestFirst)];
-    let after = decodePageToken(tokenScope, page.token);
-
-    const items: MessageRecord[] = [];
-    let roomBytes = MAX_PAGE_BYTES;
-    for (;;) {
-      const count = Math.min(BATCH_SIZE, (page.size ?? Infinity) - items.length);
-      const slice = await this.store.readMessages(list, { after, count, maxBytes: roomBytes });
-      items.push(...slice.messages);
-      roomBytes -= slice.bytes;
-      after = slice.nextAfter;
-      if (after === undefined) return { items, nextPageToken: '' };
-
-      const isFull = slice.stoppedBy === 'bytes' || items.length === page.size;
-      if (isFull) return { items, nextPageToken: encodePageToken(tokenScope, after) };
-    }
+    const tokenScope = ['messages', list.userEmail, list.withEmail ?? '', String(list.newestFirst)];
+    const after = decodePageToken(tokenScope, page.token);
+    return this.#lists(async () => {
+      const { items, nextAfter } = await this.#readPage(list, page.size, after);
+      return { items, nextPageToken: nextAfter === undefined ? '' : encodePageToken(tokenScope, nextAfter) };
+    });
   }
 
   /** Lists whom a user has exchanged messages with, the most recent first. */
   async listConversations(email: string): Promise<string[]> {
     return this.store.listConversations(email);
+  }
+
+  async #readPage(list: MessageList, size = Infinity, firstAfter?: string) {
+    let after = firstAfter;
+    const items: MessageRecord[] = [];
+    let roomBytes = MAX_PAGE_BYTES;
+    for (;;) {
+      const count = Math.min(BATCH_SIZE, size - items.length);
+      const slice = await this.store.readMessages(list, { after, count, maxBytes: roomBytes });
+      items.push(...slice.messages);
+      roomBytes -= slice.bytes;
+      after = slice.nextAfter;
+      if (slice.stoppedBy !== 'count' || items.length === size) return { items, nextAfter: after };
+    }
   }
 
   async #exist(

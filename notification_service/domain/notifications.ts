@@ -1,9 +1,15 @@
+import pLimit from 'p-limit';
 import type { FrontendGateway } from '../clients/frontend-gateway.js';
 import type { NotificationStore } from '../store/notification-store.js';
 import type { NotificationRecord } from './notification.js';
 
+/** Long lists are read a few at a time: many at once would hold up everything else until it times out. */
+const MAX_CONCURRENT_LISTS = 4;
+
 /** Who is notified of what, and who wants to be. */
 export class Notifications {
+  readonly #lists = pLimit(MAX_CONCURRENT_LISTS);
+
   constructor(
     private readonly store: NotificationStore,
     private readonly frontend: FrontendGateway,
@@ -27,7 +33,7 @@ export class Notifications {
 
   /** Lists all of a user's notifications, newest first. */
   async listNotifications(email: string): Promise<NotificationRecord[]> {
-    return this.store.listNotifications(email);
+    return this.#lists(() => this.store.listNotifications(email));
   }
 
   /** True unless the user unsubscribed. */

@@ -98,7 +98,7 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
 
   #describe(error: GrpcError): ServiceError {
     this.#logger.debug({ peer: this.name, err: error }, 'call failed');
-    switch (error.code) {
+    switch (isReset(error) ? status.UNAVAILABLE : error.code) {
       case status.UNAVAILABLE:
         return new ServiceError(
           'unavailable',
@@ -117,4 +117,9 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
         return new ServiceError('internal', 'Something went wrong on our side', { cause: error });
     }
   }
+}
+
+/** Many cancelled calls make HTTP/2 reset healthy ones, which grpc-js reports as INTERNAL (grpc-node issue 2625). */
+function isReset(error: GrpcError): boolean {
+  return error.code === status.INTERNAL && error.details.includes('RST_STREAM');
 }

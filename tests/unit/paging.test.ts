@@ -37,8 +37,10 @@ test('a page size is clamped above the maximum, and 0 means unset', () => {
   expect(pageSize.parse(0)).toBeUndefined();
   expect(pageSize.parse(undefined)).toBeUndefined();
   expect(pageSizeText.parse('7')).toBe(7);
+  expect(pageSizeText.parse('99999999999')).toBe(MAX_PAGE_SIZE);
+  expect(pageSizeText.parse('')).toBeUndefined();
 });
 
-test.each(['-1', '1.5', 'many', ''])('the page size %j is refused', (text) => {
+test.each(['-1', '1.5', 'many', '-'])('the page size %j is refused', (text) => {
   expect(pageSizeText.safeParse(text).success).toBe(false);
 });

@@ -1,0 +1,108 @@
+import { join } from 'node:path';
+import { isGrpcServing } from '@messaging/service_kit/grpc/probe';
+import { isRestReady } from '@messaging/service_kit/rest/probe';
+
+/** The folder of the whole repository; this file runs from `scripts/dist`. */
+export const ROOT_FOLDER = join(import.meta.dirname, '../..');
+
+/** The eight processes of the suite, named as in docker-compose.yml, with the contract's ports. */
+const processes = {
+  user_service_grpc: { name: 'user_service_grpc', service: 'user_service', door: 'grpc', port: 9797 },
+  user_service_api: { name: 'user_service_api', service: 'user_service', door: 'api_rest', port: 8080 },
+  message_service_grpc: {
+    name: 'message_service_grpc',
+    service: 'message_service',
+    door: 'grpc',
+    port: 9696,
+  },
+  message_service_api: {
+    name: 'message_service_api',
+    service: 'message_service',
+    door: 'api_rest',
+    port: 8181,
+  },
+  notification_service_grpc: {
+    name: 'notification_service_grpc',
+    service: 'notification_service',
+    door: 'grpc',
+    port: 9898,
+  },
+  notification_service_api: {
+    name: 'notification_service_api',
+    service: 'notification_service',
+    door: 'api_rest',
+    port: 8282,
+  },
+  frontend_service_grpc: {
+    name: 'frontend_service_grpc',
+    service: 'frontend_service',
+    door: 'grpc',
+    port: 3030,
+  },
+  frontend_service_api: {
+    name: 'frontend_service_api',
+    service: 'frontend_service',
+    door: 'api_rest',
+    port: 8383,
+  },
+} as const;
+
+export type ProcessName = keyof typeof processes;
+export type SuiteProcess = (typeof processes)[ProcessName];
+
+export const suiteProcesses: readonly SuiteProcess[] = Object.values(processes);
+
+/** Makes a value for every process. */
+export function forEveryProcess<Value>(make: (process: SuiteProcess) => Value): Record<ProcessName, Value> {
+  return {
+    user_service_grpc: make(processes.user_service_grpc),
+    user_service_api: make(processes.user_service_api),
+    message_service_grpc: make(processes.message_service_grpc),
+    message_service_api: make(processes.message_service_api),
+    notification_service_grpc: make(processes.notification_service_grpc),
+    notification_service_api: make(processes.notification_service_api),
+    frontend_service_grpc: make(processes.frontend_service_grpc),
+    frontend_service_api: make(processes.frontend_service_api),
+  };
+}
+
+/** Where one run of the suite listens, and its Redis. */
+export interface Layout {
+  /** The host that the processes listen on. */
+  host: string;
+  ports: Record<ProcessName, number>;
+  redis: { host: string; port: number };
+}
+
+/** The file that Node runs for a process, from the root folder. */
+export function entryFile({ service, door }: SuiteProcess): string {
+  return join(service, 'dist', door, 'main.js');
+}
+
+/** The variable that gives a process another port than the contract's, such as USER_SERVICE_REST_PORT. */
+export function portVariableOf({ service, door }: SuiteProcess): string {
+  return `${service.toUpperCase()}_${door === 'grpc' ? 'GRPC' : 'REST'}_PORT`;
+}
+
+/** `host:port` under which this machine reaches a process. */
+export function addressOf(name: ProcessName, { host, ports }: Layout): string {
+  return `${host === '0.0.0.0' ? '127.0.0.1' : host}:${ports[name]}`;
+}
+
+/** The environment of a process: its own port, its Redis and its peers. */
+export function environmentOf({ name, door }: SuiteProcess, layout: Layout): Record<string, string> {
+  return {
+    HOST: layout.host,
+    [door === 'grpc' ? 'GRPC_PORT' : 'REST_PORT']: String(layout.ports[name]),
+    REDIS_HOST: layout.redis.host,
+    REDIS_PORT: String(layout.redis.port),
+    USER_SERVICE_ADDRESS: addressOf('user_service_grpc', layout),
+    NOTIFICATION_SERVICE_ADDRESS: addressOf('notification_service_grpc', layout),
+    FRONTEND_SERVICE_ADDRESS: addressOf('frontend_service_grpc', layout),
+  };
+}
+
+/** Asks a process for its health: readiness over REST, the standard health service over gRPC. */
+export function isHealthy({ door }: SuiteProcess, address: string): Promise<boolean> {
+  return door === 'grpc' ? isGrpcServing(address, 2_000) : isRestReady(address, 2_000);
+}

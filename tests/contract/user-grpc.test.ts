@@ -1,0 +1,104 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { type Account, grpc, newEmail, signUp } from '../helpers/clients.js';
+import { expectInvalidArgument } from '../helpers/expectations.js';
+
+let accounts: Account[];
+let alice: Account;
+
+beforeAll(async () => {
+  const others = await Promise.all([signUp('bob'), signUp('carol')]);
+  alice = await signUp('alice');
+  accounts = [alice, ...others];
+});
+
+describe('AuthenticateUser', () => {
+  it('says success to the right password, however the email is written', async () => {
+    const { email, password } = alice;
+    const reply = await grpc.users.AuthenticateUser({ email: ` ${email.toUpperCase()} `, password });
+    expect(reply).toStrictEqual({ email, success: true });
+  });
+
+  it('says success: false, with status OK, to a wrong password', async () => {
+    const { email, password } = alice;
+    for (const wrong of [`${password}!`, password.toUpperCase(), '', ` ${password}`]) {
+      const reply = await grpc.users.AuthenticateUser({ email, password: wrong });
+      expect(reply).toStrictEqual({ email, success: false });
+    }
+  });
+
+  it('says success: false, with status OK, to an unknown user', async () => {
+    const email = newEmail('nobody');
+    const reply = await grpc.users.AuthenticateUser({ email, password: alice.password });
+    expect(reply).toStrictEqual({ email, success: false });
+  });
+
+  it('says success: false to a password over 72 bytes, whatever its first 72 are', async () => {
+    const { email } = alice;
+    const reply = await grpc.users.AuthenticateUser({ email, password: 'p'.repeat(1_000) });
+    expect(reply).toStrictEqual({ email, success: false });
+  });
+
+  it('says success: false to nothing at all', async () => {
+    expect(await grpc.users.AuthenticateUser({})).toMatchObject({ success: false });
+  });
+});
+
+describe('CheckUserExists', () => {
+  it('says that an account exists, however its email is written', async () => {
+    for (const email of [alice.email, ` ${alice.email.toUpperCase()}\n`]) {
+      expect(await grpc.users.CheckUserExists({ email })).toStrictEqual({ exists: true });
+    }
+  });
+
+  it.each([newEmail('nobody'), '', 'not an address', 'a:b', '*'])('says that %j does not', async (email) => {
+    expect(await grpc.users.CheckUserExists({ email })).toStrictEqual({ exists: false });
+  });
+});
+
+describe('ListUsers', () => {
+  it('takes google.protobuf.Empty and lists everyone once, without a password', async () => {
+    const { users } = await grpc.users.ListUsers({});
+    const emails = users.map((user) => user.email);
+    expect(new Set(emails).size).toBe(emails.length);
+    for (const { email, name } of accounts) {
+      expect(users).toContainEqual({ email, name });
+    }
+    for (const user of users) expect(user).not.toHaveProperty('password');
+  });
+});
+
+describe('ListUsersPage', () => {
+  it('lists everyone once, a page at a time, to an empty next_page_token', async () => {
+    const listed: unknown[] = [];
+    let page_token = '';
+    do {
+      const page = await grpc.users.ListUsersPage({ page_size: 2, page_token });
+      expect(page.users.length).toBeLessThanOrEqual(2);
+      listed.push(...page.users);
+      page_token = page.next_page_token ?? '';
+    } while (page_token !== '');
+
+    for (const { email, name } of accounts) {
+      expect(listed.filter((user) => JSON.stringify(user).includes(email))).toStrictEqual([{ email, name }]);
+    }
+  });
+
+  it('takes a page_size of 0 as unset', async () => {
+    const { users } = await grpc.users.ListUsersPage({ page_size: 0 });
+    expect(users.length).toBeGreaterThanOrEqual(accounts.length);
+  });
+
+  it('clamps a page_size above the maximum', async () => {
+    const { users } = await grpc.users.ListUsersPage({ page_size: 2 ** 31 - 1 });
+    expect(users.length).toBeGreaterThanOrEqual(accounts.length);
+    expect(users.length).toBeLessThanOrEqual(500);
+  });
+
+  it('refuses a negative page_size and a bad page_token', async () => {
+    const { next_page_token } = await grpc.users.ListUsersPage({ page_size: 1 });
+    await expectInvalidArgument(grpc.users.ListUsersPage({ page_size: -1 }), /page_size/);
+    for (const page_token of ['garbage', next_page_token?.slice(0, -1), `x${next_page_token}`]) {
+      await expectInvalidArgument(grpc.users.ListUsersPage({ page_token: page_token ?? '' }), /page_token/);
+    }
+  });
+});

@@ -1,0 +1,202 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import getPort from 'get-port';
+import { LocalRedis } from '../../scripts/dist/redis-server.js';
+import {
+  addressOf,
+  entryFile,
+  environmentOf,
+  forEveryProcess,
+  isHealthy,
+  type Layout,
+  type ProcessName,
+  ROOT_FOLDER,
+  suiteProcesses,
+} from '../../scripts/dist/suite.js';
+import { killAtExit } from './kill-at-exit.js';
+import { RunningProcess } from './running-process.js';
+import { waitFor } from './wait-for.js';
+
+export type { ProcessName } from '../../scripts/dist/suite.js';
+
+/** `host:port` of every process. */
+export type Addresses = Record<ProcessName, string>;
+
+/** What to start. */
+export interface SuiteOptions {
+  /** Only these processes; all eight unless told. The others' addresses are free ports where nobody answers. */
+  processes?: readonly ProcessName[];
+  /** More environment variables for every process. */
+  environment?: Record<string, string>;
+  /** More environment variables for single processes. */
+  processEnvironment?: Partial<Record<ProcessName, Record<string, string>>>;
+  /** `none` leaves Redis away until `suite.redis.start()`; `running` unless told. */
+  redis?: 'running' | 'none';
+}
+
+/** A suite of one's own on free ports, or a part of it, for tests that break things. */
+export class Suite {
+  readonly redis: SuiteRedis;
+  readonly addresses: Addresses;
+  readonly #processes = new Map<ProcessName, RunningProcess>();
+
+  private constructor(
+    private readonly layout: Layout,
+    private readonly folder: string,
+  ) {
+    this.redis = new SuiteRedis(layout.redis.port, folder);
+    this.addresses = forEveryProcess(({ name }) => addressOf(name, layout));
+  }
+
+  /** Starts it. When this returns the processes are spawned, not yet ready: see `waitUntilReady`. */
+  static async start(options: SuiteOptions = {}): Promise<Suite> {
+    const suite = new Suite(await findLayout(), await mkdtemp(join(tmpdir(), 'messaging-suite-')));
+    try {
+      if (options.redis !== 'none') await suite.redis.start();
+      for (const name of options.processes ?? suiteProcesses.map((process) => process.name)) {
+        suite.startProcess(name, { ...options.environment, ...options.processEnvironment?.[name] });
+      }
+    } catch (error) {
+      await suite.stop().catch(() => {});
+      throw error;
+    }
+    return suite;
+  }
+
+  /** Starts a process that was left out at first. */
+  startProcess(name: ProcessName, environment: Record<string, string> = {}): RunningProcess {
+    if (this.#processes.has(name)) throw new Error(`${name} was started before: restart it`);
+    const suiteProcess = findProcess(name);
+    const running = new RunningProcess(name, entryFile(suiteProcess), {
+      cwd: ROOT_FOLDER,
+      environment: {
+        LOG_LEVEL: 'warn',
+        BCRYPT_COST: '10',
+        ...environmentOf(suiteProcess, this.layout),
+        ...environment,
+      },
+    });
+    this.#processes.set(name, running);
+    return running;
+  }
+
+  /** @throws when it was not started. */
+  process(name: ProcessName): RunningProcess {
+    const running = this.#processes.get(name);
+    if (!running) throw new Error(`${name} was not started in this suite`);
+    return running;
+  }
+
+  /**
+   * Waits until every process that was started answers its health check.
+   *
+   * @throws when one takes too long or exits, with the output of all.
+   */
+  async waitUntilReady(timeoutMs = 30_000): Promise<void> {
+    try {
+      await Promise.all(
+        [...this.#processes].map(([name, running]) =>
+          Promise.race([
+            waitFor(() => isHealthy(findProcess(name), this.addresses[name]), {
+              what: `${name} is healthy`,
+              timeoutMs,
+            }),
+            running.exited.then(({ code, signal }) => {
+              throw new Error(`${name} exited (${signal ?? code})`);
+            }),
+          ]),
+        ),
+      );
+    } catch (error) {
+      throw new Error(`The suite did not become ready. ${this.#describeOutput()}`, { cause: error });
+    }
+  }
+
+  /**
+   * Stops everything, Redis last.
+   *
+   * @throws when a process that still ran does not exit with 0.
+   */
+  async stop(): Promise<void> {
+    const running = [...this.#processes.values()].filter(({ isRunning }) => isRunning);
+    const exits = await Promise.all(
+      running.map(async (process) => {
+        process.kill('SIGCONT');
+        process.kill('SIGTERM');
+        return { name: process.name, ...(await process.exited) };
+      }),
+    );
+    await this.redis.stop();
+    await rm(this.folder, { recursive: true });
+
+    const unclean = exits.filter(({ code }) => code !== 0);
+    if (unclean.length === 0) return;
+    const list = unclean.map(({ name, code, signal }) => `${name} (${signal ?? code})`).join(', ');
+    throw new Error(`Did not exit with 0: ${list}. ${this.#describeOutput()}`);
+  }
+
+  #describeOutput(): string {
+    const outputs = [...this.#processes.values()].map(({ name, output }) => `--- ${name}\n${output}`);
+    return `Output:\n${outputs.join('\n')}`;
+  }
+}
+
+/** The Redis of a suite, which tests take away. What was acknowledged is there again after a new start. */
+export class SuiteRedis {
+  readonly host = '127.0.0.1';
+  readonly #server: LocalRedis;
+
+  constructor(
+    readonly port: number,
+    folder: string,
+  ) {
+    this.#server = new LocalRedis(port, folder);
+    killAtExit(() => this.#server.signal('SIGKILL'));
+  }
+
+  /** Starts it, or starts it again with the data it had. */
+  async start(): Promise<void> {
+    await this.#server.start();
+  }
+
+  /** A crash. */
+  async kill(): Promise<void> {
+    this.#server.signal('SIGKILL');
+    await this.#server.exited;
+  }
+
+  /** Makes it hang: connections stay open and nothing is answered. */
+  pause(): void {
+    this.#server.signal('SIGSTOP');
+  }
+
+  /** Ends a `pause`. */
+  resume(): void {
+    this.#server.signal('SIGCONT');
+  }
+
+  /** Stops it in order. */
+  async stop(): Promise<void> {
+    this.resume();
+    await this.#server.stop();
+  }
+}
+
+function findProcess(name: ProcessName) {
+  const found = suiteProcesses.find((process) => process.name === name);
+  if (!found) throw new Error(`There is no process ${name}`);
+  return found;
+}
+
+/** Free ports for a whole suite. They are asked for together, so that no port is given out twice. */
+async function findLayout(): Promise<Layout> {
+  const [redisPort = 0, ...free] = await Promise.all(
+    Array.from({ length: suiteProcesses.length + 1 }, () => getPort()),
+  );
+  return {
+    host: '127.0.0.1',
+    ports: forEveryProcess(() => free.pop() ?? 0),
+    redis: { host: '127.0.0.1', port: redisPort },
+  };
+}

@@ -34,15 +34,16 @@ export async function runProcess<Config extends ProcessConfig>(
   createComponents: (config: Config, logger: Logger) => Component[],
 ): Promise<void> {
   let config: Config;
+  let logger: Logger;
   try {
     config = loadConfig();
+    logger = await createLogger(name, config.logLevel, config.logFormat);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     process.stderr.write(`${name}: ${error.message}\n`);
     process.exit(1);
   }
 
-  const logger = await createLogger(name, config.logLevel, config.logFormat);
   const fail = (error: unknown) => {
     logger.fatal({ err: error }, 'giving up');
     process.exit(1);

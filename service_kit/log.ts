@@ -1,4 +1,5 @@
 import { pino, type Logger, type LoggerOptions } from 'pino';
+import { ConfigError } from './config.js';
 
 export type { Logger };
 
@@ -7,6 +8,8 @@ export type { Logger };
  *
  * Levels: `error` wants a person's attention, `warn` is an oddity that the process lives with, `info` is a
  * change in the life of the process or something its users are shown, `debug` is a request.
+ *
+ * @throws {ConfigError} when `pretty` is not installed.
  *
  * @NOTE Errors are logged without their own properties: ioredis puts a command's arguments there, which can be
  * a password's hash or a message's text.
@@ -21,7 +24,10 @@ export async function createLogger(name: string, level: string, format: 'json' |
   };
   if (format === 'json') return pino(options);
 
-  const { default: pretty } = await import('pino-pretty');
+  // Not among the production dependencies: nobody reads a container's log line by line.
+  const { default: pretty } = await import('pino-pretty').catch(() => {
+    throw new ConfigError('LOG_FORMAT is "pretty": pino-pretty is not installed here, use LOG_FORMAT=json');
+  });
   return pino(
     options,
     pretty({ sync: true, singleLine: true, ignore: 'pid,hostname,service', translateTime: 'SYS:HH:MM:ss.l' }),

@@ -31,8 +31,8 @@ export const variable = {
     choices: Choices,
     standard: Choices[number],
   ) => z.enum(choices, expected(`one of ${choices.join(', ')}`, standard)).default(standard),
-  /** A secret, which no message repeats. */
-  secret: () => z.string().meta({ secret: true }).optional(),
+  /** A secret: any text, so that no message has to repeat it. */
+  secret: () => z.string().optional(),
 };
 
 function number(min: number, max: number, description: string, standard: number) {

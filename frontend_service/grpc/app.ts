@@ -23,9 +23,7 @@ export function createGrpcApp(config: FrontendServiceConfig, logger: Logger): Co
   const server = new GrpcServer(
     config,
     logger,
-    'frontend_service.FrontendService',
-    [],
-    FrontendService.service,
+    { name: 'frontend_service.FrontendService', definition: FrontendService.service, dependencies: [] },
     (unary): FrontendServiceHandlers => ({
       ReceiveNotification: unary(notification, async ({ sender_email, receiver_email }) => {
         feed.show({ senderEmail: sender_email, receiverEmail: receiver_email });

@@ -34,9 +34,7 @@ export function createGrpcApp(config: MessageServiceConfig, logger: Logger): Com
   const server = new GrpcServer(
     config,
     logger,
-    'message_service.MessageService',
-    [redis],
-    MessageService.service,
+    { name: 'message_service.MessageService', definition: MessageService.service, dependencies: [redis] },
     (unary): MessageServiceHandlers => ({
       SendMessage: unary(sendRequest, async ({ message }, context) => {
         const { sender_email, receiver_email, content } = message;

@@ -22,9 +22,11 @@ export function createGrpcApp(config: NotificationServiceConfig, logger: Logger)
   const server = new GrpcServer(
     config,
     logger,
-    'notification_service.NotificationService',
-    [redis],
-    NotificationService.service,
+    {
+      name: 'notification_service.NotificationService',
+      definition: NotificationService.service,
+      dependencies: [redis],
+    },
     (unary): NotificationServiceHandlers => ({
       CreateNotification: unary(newNotification, async ({ sender_email, receiver_email }) => ({
         success: await notifications.createNotification(sender_email, receiver_email),

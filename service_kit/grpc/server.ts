@@ -1,3 +1,4 @@
+import { isIPv6 } from 'node:net';
 import {
   Server,
   ServerCredentials,
@@ -14,56 +15,52 @@ import type { Logger } from '../log.js';
 import { createReflection } from './reflection.js';
 import { createUnaryAdapter, type UnaryAdapter } from './unary.js';
 
+/** What a gRPC door says about its service. */
+export interface GrpcService {
+  /** The service's full name, package included. */
+  name: string;
+  definition: ServiceDefinition;
+  /** What the service can't serve without: while one is away, health is NOT_SERVING. */
+  dependencies: readonly VitalDependency[];
+}
+
 /** The gRPC door of a service, with health and reflection beside the service itself. */
 export class GrpcServer implements Component {
   readonly #server: Server;
   readonly #health: HealthImplementation;
   readonly #openStreams = new Set<ServerInterceptingCallInterface>();
-  readonly #config: ProcessConfig & { grpcPort: number };
-  readonly #logger: Logger;
-  readonly #serviceName: string;
-  readonly #dependencies: readonly VitalDependency[];
   #isDraining = false;
 
-  /**
-   * @param serviceName the full name, package included
-   * @param dependencies what the service can't serve without: while one is away, health is NOT_SERVING
-   */
   constructor(
-    config: ProcessConfig & { grpcPort: number },
-    logger: Logger,
-    serviceName: string,
-    dependencies: readonly VitalDependency[],
-    definition: ServiceDefinition,
+    private readonly config: ProcessConfig & { grpcPort: number },
+    private readonly logger: Logger,
+    private readonly service: GrpcService,
     createHandlers: (unary: UnaryAdapter) => UntypedServiceImplementation,
   ) {
-    this.#config = config;
-    this.#logger = logger;
-    this.#serviceName = serviceName;
-    this.#dependencies = dependencies;
     this.#server = new Server({
       interceptors: [(method, call) => this.#intercept(method.responseStream, call)],
       // Above the bound on calls under way, so that those beyond it are refused rather than held back unheard.
       'grpc.max_concurrent_streams': 2 * config.maxInFlight,
     });
-    this.#server.addService(definition, createHandlers(createUnaryAdapter({ ...config, logger })));
+    this.#server.addService(service.definition, createHandlers(createUnaryAdapter({ ...config, logger })));
     this.#health = new HealthImplementation();
     this.#updateHealth();
     this.#health.addToServer(this.#server);
-    createReflection(serviceName).addToServer(this.#server);
-    for (const dependency of dependencies) dependency.onChange(() => this.#updateHealth());
+    createReflection(service.name).addToServer(this.#server);
+    for (const dependency of service.dependencies) dependency.onChange(() => this.#updateHealth());
   }
 
   /** @throws when the port is taken. */
   async start(): Promise<void> {
-    const address = `${this.#config.host}:${this.#config.grpcPort}`;
+    const { host, grpcPort } = this.config;
+    const address = `${isIPv6(host) ? `[${host}]` : host}:${grpcPort}`;
     const port = await new Promise<number>((resolve, reject) => {
       this.#server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) => {
         if (error) reject(new Error(`cannot listen on ${address}: is the port taken?`, { cause: error }));
         else resolve(bound);
       });
     });
-    this.#logger.info({ port }, 'gRPC listening');
+    this.logger.info({ port }, 'gRPC listening');
   }
 
   /** Tells health watchers, refuses new calls, lets those under way finish, and ends the streams. */
@@ -80,8 +77,8 @@ export class GrpcServer implements Component {
   }
 
   #updateHealth(): void {
-    const isServing = !this.#isDraining && this.#dependencies.every((dependency) => dependency.isUp);
-    for (const name of ['', this.#serviceName]) {
+    const isServing = !this.#isDraining && this.service.dependencies.every((dependency) => dependency.isUp);
+    for (const name of ['', this.service.name]) {
       this.#health.setStatus(name, isServing ? 'SERVING' : 'NOT_SERVING');
     }
   }

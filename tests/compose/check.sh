@@ -114,12 +114,10 @@ for service in $services; do
   eventually 60 is_healthy "$service" || fail "$service is not healthy" "$service"
 done
 
-# The challenge's file has no REST door for FrontendService: the tests are told.
-has_service frontend_service_api || export FRONTEND_REST=absent
-if compgen -G 'tests/contract/*.test.ts' >/dev/null && npm pkg get scripts.test:compose | grep -q vitest; then
-  step 'running the contract tests against it'
-  npm run --silent test:compose || fail 'the contract tests'
-fi
+# The challenge's file has no REST door for FrontendService: skipping what asks it is right there.
+has_service frontend_service_api || export FRONTEND_REST=absent REQUIRE_ALL=
+step 'running the contract tests against it'
+npm run --silent test:compose || fail 'the contract tests'
 
 step 'memory'
 docker stats --no-stream --format '    {{.Name}} {{.MemUsage}}' $(compose ps --quiet)

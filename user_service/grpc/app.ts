@@ -24,9 +24,7 @@ export function createGrpcApp(config: UserServiceConfig, logger: Logger): Compon
   const server = new GrpcServer(
     config,
     logger,
-    'user_service.UserService',
-    [redis],
-    UserService.service,
+    { name: 'user_service.UserService', definition: UserService.service, dependencies: [redis] },
     (unary): UserServiceHandlers => ({
       AuthenticateUser: unary(credentials, async ({ email, password }) => ({
         email,

@@ -1,11 +1,14 @@
 import type { Component } from '@messaging/service_kit/lifecycle';
 import type { Logger } from '@messaging/service_kit/log';
 import { RedisConnection } from '@messaging/service_kit/redis/connection';
+import { Outbox } from '@messaging/service_kit/redis/outbox';
 import { NotificationGateway } from './clients/notification-gateway.js';
 import { UserGateway } from './clients/user-gateway.js';
 import type { MessageServiceConfig } from './config.js';
+import { pendingNotification } from './domain/message.js';
 import { Messages } from './domain/messages.js';
-import { MESSAGE_DATABASE, MessageStore } from './store/message-store.js';
+import { Notifier } from './domain/notifier.js';
+import { MESSAGE_DATABASE, MessageStore, NOTIFY_STREAM } from './store/message-store.js';
 
 /** What both doors share. */
 export interface MessageService {
@@ -24,14 +27,19 @@ export function createMessageService(config: MessageServiceConfig, logger: Logge
   const notifications = new NotificationGateway(
     config.notificationServiceAddress,
     config.peerTimeoutMs,
-    config.notifyWaitMs,
     logger,
   );
+  const outbox = new Outbox(redis, logger, {
+    stream: NOTIFY_STREAM,
+    entry: pendingNotification,
+    deliver: (entry) => notifications.createNotification(entry),
+  });
+  const notifier = new Notifier(outbox, notifications, config.notifyWaitMs);
   return {
-    messages: new Messages(new MessageStore(redis), users, notifications),
+    messages: new Messages(new MessageStore(redis), users, notifier),
     redis,
     userService: users.peer,
     notificationService: notifications.peer,
-    components: [redis, users.peer, notifications.peer],
+    components: [redis, users.peer, notifications.peer, outbox],
   };
 }

@@ -1,10 +1,12 @@
 import type { Component } from '@messaging/service_kit/lifecycle';
 import type { Logger } from '@messaging/service_kit/log';
 import { RedisConnection } from '@messaging/service_kit/redis/connection';
+import { Outbox } from '@messaging/service_kit/redis/outbox';
 import { FrontendGateway } from './clients/frontend-gateway.js';
 import type { NotificationServiceConfig } from './config.js';
+import { notificationRecord } from './domain/notification.js';
 import { Notifications } from './domain/notifications.js';
-import { NOTIFICATION_DATABASE, NotificationStore } from './store/notification-store.js';
+import { NOTIFICATION_DATABASE, NotificationStore, PUSH_STREAM } from './store/notification-store.js';
 
 /** What both doors share. */
 export interface NotificationService {
@@ -22,10 +24,15 @@ export function createNotificationService(
 ): NotificationService {
   const redis = new RedisConnection(config.redis, NOTIFICATION_DATABASE, logger);
   const frontend = new FrontendGateway(config.frontendServiceAddress, config.peerTimeoutMs, logger);
+  const outbox = new Outbox(redis, logger, {
+    stream: PUSH_STREAM,
+    entry: notificationRecord,
+    deliver: (notification) => frontend.push(notification),
+  });
   return {
-    notifications: new Notifications(new NotificationStore(redis), frontend),
+    notifications: new Notifications(new NotificationStore(redis), outbox, frontend),
     redis,
     frontendService: frontend.peer,
-    components: [redis, frontend.peer],
+    components: [redis, frontend.peer, outbox],
   };
 }

@@ -116,6 +116,10 @@ async function fetchWithNpx(signal?: AbortSignal): Promise<void> {
   });
 }
 
+/** When Redis waits for the disk: before each answer, or once a second, which a power failure can cost. */
+export const APPENDFSYNC_CHOICES = ['always', 'everysec'] as const;
+export type Appendfsync = (typeof APPENDFSYNC_CHOICES)[number];
+
 /** A Redis of our own on this machine, which keeps every write on disk. */
 export class LocalRedis {
   #child: ChildProcess | undefined;
@@ -124,6 +128,7 @@ export class LocalRedis {
   constructor(
     readonly port: number,
     private readonly folder: string,
+    private readonly appendfsync: Appendfsync = 'always',
   ) {}
 
   /** Resolves once the server that was started last has exited. */
@@ -144,7 +149,7 @@ export class LocalRedis {
       bind: '127.0.0.1',
       dir: '.',
       appendonly: 'yes',
-      appendfsync: 'always',
+      appendfsync: this.appendfsync,
       'maxmemory-policy': 'noeviction',
     };
     const child = spawn(

@@ -7,7 +7,7 @@ import { inspect } from 'node:util';
 import { ConfigError, readEnvironment, variable } from '@messaging/service_kit/config';
 import { createConcurrently, LogError, LogExit, Logger, LogOutput } from 'concurrently';
 import getPort from 'get-port';
-import { LocalRedis, RedisServerError } from './redis-server.js';
+import { APPENDFSYNC_CHOICES, type Appendfsync, LocalRedis, RedisServerError } from './redis-server.js';
 import {
   addressOf,
   entryFile,
@@ -41,12 +41,18 @@ interface Settings {
   layout: Layout;
   /** Where a Redis of our own keeps its data; undefined where REDIS_HOST names another Redis. */
   redisFolder: string | undefined;
+  appendfsync: Appendfsync;
 }
 
 function readSettings(environment: NodeJS.ProcessEnv): Settings {
   const local = variable.host('127.0.0.1');
-  const { HOST, REDIS_HOST, REDIS_PORT } = readEnvironment(
-    { HOST: local, REDIS_HOST: local, REDIS_PORT: portVariable(6379) },
+  const { HOST, REDIS_HOST, REDIS_PORT, REDIS_APPENDFSYNC } = readEnvironment(
+    {
+      HOST: local,
+      REDIS_HOST: local,
+      REDIS_PORT: portVariable(6379),
+      REDIS_APPENDFSYNC: variable.choice(APPENDFSYNC_CHOICES, 'always'),
+    },
     environment,
   );
   const ports = forEveryProcess((process) => {
@@ -59,6 +65,7 @@ function readSettings(environment: NodeJS.ProcessEnv): Settings {
     redisFolder: environment['REDIS_HOST']
       ? undefined
       : resolve(ROOT_FOLDER, environment['DATA_FOLDER'] || '.data', `redis-${REDIS_PORT}`),
+    appendfsync: REDIS_APPENDFSYNC,
   };
 }
 
@@ -89,10 +96,10 @@ async function isFree(port: number): Promise<boolean> {
 async function runSuite(settings: Settings, stop: AbortController): Promise<void> {
   await checkPorts(settings);
   stop.signal.throwIfAborted();
-  const { layout, redisFolder } = settings;
+  const { layout, redisFolder, appendfsync } = settings;
   if (redisFolder === undefined) return runProcesses(layout, {}, stop);
 
-  const redis = new LocalRedis(layout.redis.port, redisFolder);
+  const redis = new LocalRedis(layout.redis.port, redisFolder, appendfsync);
   await redis.start(stop.signal);
   try {
     say(`redis-server listens on port ${layout.redis.port}; its data is in ${redisFolder}`);

@@ -15,11 +15,18 @@ export const variable = {
       .string()
       .regex(/^[\w.:-]+$/, expected('a host name or an IP address', standard))
       .default(standard),
-  /** `host:port` of another process. */
+  /** `host:port` of another process. Replicas that share no host name: their IPv4 addresses, separated by commas. */
   address: (standard: string) =>
     z
       .string()
-      .regex(/^[\w.-]+:\d{1,5}$/, expected('an address of the form host:port', standard))
+      .regex(
+        /^([\w.-]+:\d{1,5}|[\d.]+:\d{1,5}(,[\d.]+:\d{1,5})+)$/,
+        expected('an address of the form host:port', standard),
+      )
+      .refine(
+        (addresses) => addresses.split(',').every((address) => isPort(Number(address.split(':')[1]))),
+        expected('an address of the form host:port', standard),
+      )
       .default(standard),
   /** A duration in milliseconds, from 1 ms to 10 minutes. */
   durationMs: (standard: number) => number(1, 600_000, 'a number of milliseconds from 1 to 600000', standard),
@@ -34,6 +41,10 @@ export const variable = {
   /** A secret: any text, so that no message has to repeat it. */
   secret: () => z.string().optional(),
 };
+
+function isPort(port: number): boolean {
+  return port >= 1 && port <= 65_535;
+}
 
 function number(min: number, max: number, description: string, standard: number) {
   return z
@@ -61,7 +72,7 @@ export const processVariables = {
 /** What every process with a Redis reads. */
 export const redisVariables = {
   REDIS_HOST: variable.host('redis'),
-  REDIS_PORT: variable.port(6379),
+  REDIS_PORT: variable.count(6379, 1, 65_535),
   REDIS_PASSWORD: variable.secret(),
   REDIS_TIMEOUT_MS: variable.durationMs(3_000),
 };

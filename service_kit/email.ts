@@ -9,11 +9,26 @@ export const optionalEmail = email.default('');
 /** An email a caller has to name. */
 export const requiredEmail = email.min(1, 'is required');
 
+/** The most characters of an address (RFC 5321, section 4.5.3.1.3). */
+const MAX_EMAIL_LENGTH = 254;
+
+/** An email that something is stored for, whether or not it is an account's. */
+export const recordedEmail = requiredEmail.max(
+  MAX_EMAIL_LENGTH,
+  `must be at most ${MAX_EMAIL_LENGTH} characters`,
+);
+
 /**
  * An email that an account can have: a valid ASCII address, as the HTML standard defines one
  * (https://html.spec.whatwg.org/multipage/input.html#valid-e-mail-address), which rules out the colon that
- * separates the parts of a Redis key. At most 254 characters (RFC 5321, section 4.5.3.1.3).
+ * separates the parts of a Redis key.
+ *
+ * @NOTE It is lower-cased last: that makes an ASCII letter of some that are none, such as the Kelvin sign.
  */
-export const accountEmail = requiredEmail
-  .max(254, 'must be at most 254 characters')
-  .regex(z.regexes.html5Email, 'must be an email address, such as alice@example.com');
+export const accountEmail = z
+  .string()
+  .trim()
+  .min(1, 'is required')
+  .max(MAX_EMAIL_LENGTH, `must be at most ${MAX_EMAIL_LENGTH} characters`)
+  .regex(z.regexes.html5Email, 'must be an email address, such as alice@example.com')
+  .toLowerCase();

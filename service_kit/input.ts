@@ -1,6 +1,11 @@
 import { z } from 'zod';
 import { ServiceError } from './errors.js';
 
+/** Text that can be written as UTF-8: half a surrogate pair would make a reply that strict clients refuse. */
+export const text = z
+  .string()
+  .refine((value) => value.isWellFormed(), 'must be valid Unicode, without half a surrogate pair');
+
 /**
  * Parses what came in from outside.
  *

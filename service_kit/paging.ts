@@ -38,7 +38,7 @@ export interface Page<Item> {
  * describes: the kind of list and everything that filters or orders it.
  */
 export function encodePageToken(list: readonly string[], position: string): string {
-  return Buffer.from(JSON.stringify([fingerprint(list), position])).toString('base64url');
+  return Buffer.from(JSON.stringify([fingerprint(list, position), position])).toString('base64url');
 }
 
 /**
@@ -49,7 +49,7 @@ export function encodePageToken(list: readonly string[], position: string): stri
 export function decodePageToken(list: readonly string[], token: string | undefined): string | undefined {
   if (!token) return undefined;
   const content = tokenContent.safeParse(Buffer.from(token, 'base64url').toString());
-  if (!content.success || content.data[0] !== fingerprint(list)) {
+  if (!content.success || content.data[0] !== fingerprint(list, content.data[1])) {
     throw new ServiceError(
       'invalid',
       'page_token is not valid for this list: pass a next_page_token unchanged, with the same request otherwise',
@@ -58,8 +58,11 @@ export function decodePageToken(list: readonly string[], token: string | undefin
   return content.data[1];
 }
 
-function fingerprint(list: readonly string[]): string {
-  return createHash('sha256').update(JSON.stringify(list)).digest('base64url').slice(0, 11);
+function fingerprint(list: readonly string[], position: string): string {
+  return createHash('sha256')
+    .update(JSON.stringify([...list, position]))
+    .digest('base64url')
+    .slice(0, 11);
 }
 
 const tokenContent = z
@@ -72,4 +75,4 @@ const tokenContent = z
       return z.NEVER;
     }
   })
-  .pipe(z.tuple([z.string(), z.string()]));
+  .pipe(z.tuple([z.string(), z.string().min(1)]));

@@ -6,6 +6,15 @@ export interface RequestContext {
   readonly deadline: number;
 }
 
+/** @throws {ServiceError} `tooSlow` when the deadline has passed: nobody waits for what would be done now. */
+export function checkDeadline({ deadline }: RequestContext): void {
+  if (Date.now() >= deadline) throw tooSlow();
+}
+
+function tooSlow(): ServiceError {
+  return new ServiceError('tooSlow', 'The request could not be answered in time; try again shortly');
+}
+
 /** Counts the requests under way in one process, and refuses those beyond the bound. */
 export class InFlight {
   #count = 0;
@@ -13,18 +22,23 @@ export class InFlight {
   constructor(private readonly max: number) {}
 
   /**
-   * Runs `work` as one of the requests under way.
+   * Runs `work` as one of the requests under way, until its deadline at the latest.
    *
-   * @throws {ServiceError} `tooMany` at once, when the bound is reached.
+   * @throws {ServiceError} `tooMany` at once, when the bound is reached; `tooSlow` at the deadline.
    */
-  async run<Result>(work: () => Promise<Result>): Promise<Result> {
+  async run<Result>(context: RequestContext, work: () => Promise<Result>): Promise<Result> {
     if (this.#count >= this.max)
       throw new ServiceError('tooMany', 'Too many requests at once; try again shortly');
     this.#count++;
-    try {
-      return await work();
-    } finally {
+    let timer: NodeJS.Timeout | undefined;
+    const lateness = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(tooSlow()), context.deadline - Date.now());
+    });
+    // What goes on after its deadline still counts.
+    const counted = work().finally(() => {
       this.#count--;
-    }
+      clearTimeout(timer);
+    });
+    return Promise.race([counted, lateness]);
   }
 }

@@ -1,11 +1,13 @@
 import { RedisConnection } from '@messaging/service_kit/redis/connection';
+import { Outbox } from '@messaging/service_kit/redis/outbox';
 import type { Component } from '@messaging/service_kit/lifecycle';
 import type { Logger } from '@messaging/service_kit/log';
 import { NotificationGateway } from './clients/notification-gateway.js';
 import type { UserServiceConfig } from './config.js';
 import { Passwords } from './domain/passwords.js';
+import { pendingSubscription } from './domain/user.js';
 import { Users } from './domain/users.js';
-import { USER_DATABASE, UserStore } from './store/user-store.js';
+import { SUBSCRIBE_STREAM, USER_DATABASE, UserStore } from './store/user-store.js';
 
 /** What both doors share. */
 export interface UserService {
@@ -24,15 +26,20 @@ export function createUserService(config: UserServiceConfig, logger: Logger): Us
     config.peerTimeoutMs,
     logger,
   );
+  const subscriptions = new Outbox(redis, logger, {
+    stream: SUBSCRIBE_STREAM,
+    entry: pendingSubscription,
+    deliver: ({ email }) => notifications.subscribe(email),
+  });
   const passwords = new Passwords({
     cost: config.bcryptCost,
     concurrency: config.bcryptConcurrency,
     queueLength: config.bcryptQueueLength,
   });
   return {
-    users: new Users(new UserStore(redis), passwords, notifications),
+    users: new Users(new UserStore(redis), passwords, subscriptions),
     redis,
     notificationService: notifications.peer,
-    components: [redis, notifications.peer, passwords],
+    components: [redis, notifications.peer, passwords, subscriptions],
   };
 }

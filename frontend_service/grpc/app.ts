@@ -14,6 +14,7 @@ const { FrontendService } = loadProto<ProtoGrpcType>('frontend.proto').frontend_
 const notification = z.object({
   sender_email: optionalEmail,
   receiver_email: optionalEmail,
+  id: z.string().optional(),
 });
 
 /** Creates the gRPC door of FrontendService and all that it needs, in the order to start. */
@@ -25,8 +26,8 @@ export function createGrpcApp(config: FrontendServiceConfig, logger: Logger): Co
     logger,
     { name: 'frontend_service.FrontendService', definition: FrontendService.service, dependencies: [] },
     (unary): FrontendServiceHandlers => ({
-      ReceiveNotification: unary(notification, async ({ sender_email, receiver_email }) => {
-        feed.show({ senderEmail: sender_email, receiverEmail: receiver_email });
+      ReceiveNotification: unary(notification, async ({ sender_email, receiver_email, id }) => {
+        feed.show({ senderEmail: sender_email, receiverEmail: receiver_email, id });
         return { success: true };
       }),
     }),

@@ -1,13 +1,13 @@
+import { text } from '@messaging/service_kit/input';
 import { z } from 'zod';
 
 export const MAX_CONTENT_BYTES = 64 * 1024;
 
 /** The text of a message. */
-export const messageContent = z
-  .string()
+export const messageContent = text
   .min(1, 'must not be empty')
   .refine(
-    (text) => Buffer.byteLength(text) <= MAX_CONTENT_BYTES,
+    (value) => Buffer.byteLength(value) <= MAX_CONTENT_BYTES,
     `must be at most ${MAX_CONTENT_BYTES} bytes of UTF-8`,
   );
 
@@ -16,7 +16,24 @@ export interface NewMessage {
   senderEmail: string;
   receiverEmail: string;
   content: string;
+  /** Chosen by the sender, so that a repeat of the same request is known again. */
+  requestId: string | undefined;
 }
+
+/** The id that a caller may give a request: an empty one is none. */
+export const requestId = z
+  .string()
+  .max(128, 'must be at most 128 characters')
+  .transform((id) => id || undefined)
+  .optional();
+
+/** A message whose receiver is to be notified. */
+export const pendingNotification = z.object({
+  message_id: z.string(),
+  sender_email: z.string(),
+  receiver_email: z.string(),
+});
+export type PendingNotification = z.output<typeof pendingNotification>;
 
 /** A message as it is stored. */
 export const messageRecord = z.object({

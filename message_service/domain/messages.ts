@@ -1,10 +1,11 @@
-import pLimit from 'p-limit';
+import { ServiceError } from '@messaging/service_kit/errors';
 import { decodePageToken, encodePageToken, type Page } from '@messaging/service_kit/paging';
-import type { RequestContext } from '@messaging/service_kit/request';
-import type { NotificationGateway } from '../clients/notification-gateway.js';
+import { checkDeadline, type RequestContext } from '@messaging/service_kit/request';
+import pLimit from 'p-limit';
 import type { UserGateway } from '../clients/user-gateway.js';
-import type { MessageStore } from '../store/message-store.js';
+import type { AddOutcome, MessageStore } from '../store/message-store.js';
 import type { MessageList, MessageRecord, NewMessage } from './message.js';
+import type { Notifier } from './notifier.js';
 
 /** A reply stays below what gRPC clients accept by default (4 MiB): a record is longer as JSON than on the wire. */
 const MAX_PAGE_BYTES = 4_000_000;
@@ -26,23 +27,45 @@ export class Messages {
   constructor(
     private readonly store: MessageStore,
     private readonly users: UserGateway,
-    private readonly notifications: NotificationGateway,
+    private readonly notifier: Notifier,
   ) {}
 
   /**
    * Stores a message between two accounts and has its receiver notified. Once the message is stored, the outcome
-   * is `stored`, whatever becomes of the notification.
+   * is `stored`, whatever becomes of the notification: it follows. A repeat of a request with an id stores nothing
+   * and has the first outcome.
    *
-   * @throws {ServiceError} `unavailable` or `tooSlow` when it can't be known whether the accounts exist.
+   * @throws {ServiceError} `unavailable` or `tooSlow` when it can't be known whether the accounts exist;
+   *   `mismatch` when the request's id was used for another message.
    */
   async sendMessage(message: NewMessage, context: RequestContext): Promise<SendOutcome> {
     const { senderEmail, receiverEmail } = message;
+    const earlier = await this.store.findRequest(message);
+    if (earlier) return this.#conclude(earlier, message);
+
     const [senderExists, receiverExists] = await this.#exist(senderEmail, receiverEmail, context);
     if (!senderExists) return { status: 'unknownSender' };
     if (!receiverExists) return { status: 'unknownReceiver' };
 
-    const messageId = await this.store.addMessage(message, new Date());
-    await this.notifications.notify(senderEmail, receiverEmail);
+    checkDeadline(context);
+    return this.#conclude(await this.store.addMessage(message, new Date()), message);
+  }
+
+  async #conclude(added: AddOutcome, { senderEmail, receiverEmail }: NewMessage): Promise<SendOutcome> {
+    if (added.result === 'mismatch') {
+      throw new ServiceError(
+        'mismatch',
+        'This request id came with another message before: choose a new one',
+      );
+    }
+    const { messageId } = added;
+    if (added.result === 'stored') {
+      await this.notifier.notify(added.entryId, {
+        message_id: messageId,
+        sender_email: senderEmail,
+        receiver_email: receiverEmail,
+      });
+    }
     return { status: 'stored', messageId };
   }
 

@@ -10,7 +10,7 @@ import type { Logger } from '@messaging/service_kit/log';
 import { pageSize, pageToken } from '@messaging/service_kit/paging';
 import { z } from 'zod';
 import type { MessageServiceConfig } from '../config.js';
-import { messageContent, type MessageRecord } from '../domain/message.js';
+import { messageContent, type MessageRecord, requestId } from '../domain/message.js';
 import type { SendOutcome } from '../domain/messages.js';
 import { createMessageService } from '../service.js';
 
@@ -18,6 +18,7 @@ const { MessageService } = loadProto<ProtoGrpcType>('message.proto').message_ser
 
 const sendRequest = z.object({
   message: z.object({ sender_email: optionalEmail, receiver_email: optionalEmail, content: messageContent }),
+  request_id: requestId,
 });
 const listRequest = z.object({
   user_email: requiredEmail,
@@ -36,10 +37,10 @@ export function createGrpcApp(config: MessageServiceConfig, logger: Logger): Com
     logger,
     { name: 'message_service.MessageService', definition: MessageService.service, dependencies: [redis] },
     (unary): MessageServiceHandlers => ({
-      SendMessage: unary(sendRequest, async ({ message }, context) => {
+      SendMessage: unary(sendRequest, async ({ message, request_id }, context) => {
         const { sender_email, receiver_email, content } = message;
         const outcome = await messages.sendMessage(
-          { senderEmail: sender_email, receiverEmail: receiver_email, content },
+          { senderEmail: sender_email, receiverEmail: receiver_email, content, requestId: request_id },
           context,
         );
         return toResponse(outcome);

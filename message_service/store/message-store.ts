@@ -1,4 +1,6 @@
+import { createHash } from 'node:crypto';
 import type { RedisConnection } from '@messaging/service_kit/redis/connection';
+import { enqueueLua } from '@messaging/service_kit/redis/outbox';
 import { defineScript, runScript } from '@messaging/service_kit/redis/script';
 import { z } from 'zod';
 import { type MessageList, type MessageRecord, messageRecord, type NewMessage } from '../domain/message.js';
@@ -21,7 +23,15 @@ const key = {
   mailbox: (email: string) => `mailbox:${email}`,
   /** Sorted set of the ids of the messages between two users, by id. */
   thread: (one: string, other: string) => `thread:${[one, other].toSorted().join(':')}`,
+  /** What came of a request that its sender gave an id: `{fingerprint}:{message id}`. */
+  request: (sender: string, requestId: string) => `request:${sender}:${requestId}`,
 };
+
+/** The stream of stored messages whose receivers are still to be notified. */
+export const NOTIFY_STREAM = 'outbox:notify';
+
+/** How long a repeated request is known again. */
+const REQUEST_TTL_SECONDS = 24 * 60 * 60;
 
 /** A part of a list of messages: `count` of them at the most, after the one with the id `after`. */
 export interface Slice {
@@ -41,6 +51,13 @@ export interface SliceRead {
   nextAfter: string | undefined;
 }
 
+/** What storing a message came to. */
+export type AddOutcome =
+  | { result: 'stored'; messageId: string; entryId: string }
+  | { result: 'repeated'; messageId: string }
+  /** The request's id has been used for another message. */
+  | { result: 'mismatch' };
+
 /** The messages in Redis. */
 export class MessageStore {
   readonly #connection: RedisConnection;
@@ -49,11 +66,15 @@ export class MessageStore {
     this.#connection = connection;
   }
 
-  /** Stores a message and everything that finds it again, in one atomic step. Resolves to its id. */
-  async addMessage({ senderEmail, receiverEmail, content }: NewMessage, storedAt: Date): Promise<string> {
+  /**
+   * Stores a message, everything that finds it again, and the outbox entry that has its receiver notified, in one
+   * atomic step. A request that was stored before is known again, and nothing is stored.
+   */
+  async addMessage(message: NewMessage, storedAt: Date): Promise<AddOutcome> {
+    const { senderEmail, receiverEmail, content, requestId } = message;
     const timestamp = storedAt.toISOString();
-    const record = { sender_email: senderEmail, receiver_email: receiverEmail, content, timestamp };
-    return runScript(
+    const parties = { sender_email: senderEmail, receiver_email: receiverEmail };
+    const [result, messageId, entryId] = await runScript(
       this.#redis,
       addMessageScript,
       [
@@ -66,9 +87,31 @@ export class MessageStore {
         key.mailbox(senderEmail),
         key.mailbox(receiverEmail),
         key.thread(senderEmail, receiverEmail),
+        NOTIFY_STREAM,
+        // Without an id there is nothing to know again: the key is not used.
+        key.request(senderEmail, requestId ?? ''),
       ],
-      [key.message(''), JSON.stringify(record), senderEmail, receiverEmail, timestamp],
+      [
+        key.message(''),
+        JSON.stringify({ ...parties, content, timestamp }),
+        senderEmail,
+        receiverEmail,
+        timestamp,
+        JSON.stringify(parties),
+        requestId === undefined ? '' : fingerprint(message),
+        REQUEST_TTL_SECONDS,
+      ],
     );
+    return result === 'mismatch' ? { result } : { result, messageId, entryId };
+  }
+
+  /** Finds what came of an earlier request with this id. */
+  async findRequest(message: NewMessage): Promise<AddOutcome | undefined> {
+    if (message.requestId === undefined) return undefined;
+    const found = await this.#redis.get(key.request(message.senderEmail, message.requestId));
+    if (found === null) return undefined;
+    const [earlier, messageId = ''] = found.split(':');
+    return earlier === fingerprint(message) ? { result: 'repeated', messageId } : { result: 'mismatch' };
   }
 
   /** Reads a slice of a list of messages. */
@@ -95,7 +138,8 @@ export class MessageStore {
       messages: texts.map((text) => messageRecord.parse(JSON.parse(text))),
       bytes,
       stoppedBy,
-      nextAfter: stoppedBy === 'end' ? undefined : lastId,
+      // Where not even one more fitted, the next slice starts where this one did.
+      nextAfter: stoppedBy === 'end' ? undefined : lastId || after,
     };
   }
 
@@ -109,20 +153,38 @@ export class MessageStore {
   }
 }
 
+/** Tells messages of one sender apart. */
+function fingerprint({ receiverEmail, content }: NewMessage): string {
+  return createHash('sha256')
+    .update(JSON.stringify([receiverEmail, content]))
+    .digest('base64url');
+}
+
 // Redis does not roll back: everything that can fail is checked before the first write.
 const addMessageScript = defineScript(
-  z.string(),
+  z.tuple([z.enum(['stored', 'repeated', 'mismatch']), z.string(), z.string()]),
   `
-  local types = { 'string', 'hash', 'set', 'set', 'zset', 'zset', 'zset', 'zset', 'zset' }
+  ${enqueueLua}
+  local types = { 'string', 'hash', 'set', 'set', 'zset', 'zset', 'zset', 'zset', 'zset', 'stream', 'string' }
   for index, expected in ipairs(types) do
     local found = redis.call('TYPE', KEYS[index]).ok
     if found ~= expected and found ~= 'none' then
       return redis.error_reply('WRONGTYPE ' .. KEYS[index] .. ' is a ' .. found .. ', not a ' .. expected)
     end
   end
-  local direction, prefix, record, sender, receiver, timestamp = KEYS[2], unpack(ARGV)
+  local direction, outbox, request = KEYS[2], KEYS[10], KEYS[11]
+  local prefix, record, sender, receiver, timestamp, parties, fingerprint, ttl = unpack(ARGV)
   local count = tonumber(redis.call('HGET', direction, 'message_count') or 0)
   if not count then return redis.error_reply('ERR message_count of ' .. direction .. ' is not a number') end
+
+  if fingerprint ~= '' then
+    local earlier = redis.call('GET', request)
+    if earlier then
+      local known, id = string.match(earlier, '^(.*):(.*)$')
+      if known == fingerprint then return { 'repeated', id, '' } end
+      return { 'mismatch', '', '' }
+    end
+  end
 
   -- Should the counter ever be lost, ids that are taken are passed over.
   local id
@@ -138,7 +200,8 @@ const addMessageScript = defineScript(
   redis.call('ZADD', KEYS[7], id, id)
   redis.call('ZADD', KEYS[8], id, id)
   redis.call('ZADD', KEYS[9], id, id)
-  return id
+  if fingerprint ~= '' then redis.call('SET', request, fingerprint .. ':' .. id, 'EX', ttl) end
+  return { 'stored', id, enqueue(outbox, '{"message_id":"' .. id .. '",' .. string.sub(parties, 2)) }
   `,
 );
 

@@ -10,24 +10,21 @@ const { FrontendService } = loadProto<ProtoGrpcType>('frontend.proto').frontend_
 /** FrontendService, as NotificationService needs it. */
 export class FrontendGateway {
   readonly peer: Peer<FrontendServiceClient>;
-  readonly #logger: Logger;
 
   constructor(address: string, timeoutMs: number, logger: Logger) {
-    this.#logger = logger;
     this.peer = new Peer('FrontendService', address, timeoutMs, logger, FrontendService);
   }
 
-  /** Has a stored notification shown. Nobody waits for it, and a failure is logged. */
-  pushInBackground(notification: NotificationRecord): void {
-    this.#push(notification).catch((error: unknown) => {
-      this.#logger.warn({ err: error }, 'a notification is stored, but FrontendService did not take it');
-    });
-  }
-
-  async #push({ sender_email, receiver_email, timestamp, read }: NotificationRecord): Promise<void> {
+  /** Has a stored notification shown. @throws {ServiceError} when FrontendService does not say that it took it. */
+  async push(notification: NotificationRecord): Promise<void> {
+    const { sender_email, receiver_email, timestamp, read, id, message_id } = notification;
+    const known = {
+      ...(id === undefined ? {} : { id }),
+      ...(message_id === undefined ? {} : { message_id }),
+    };
     await this.peer.call({ deadline: Infinity }, (options, callback) =>
       this.peer.client.ReceiveNotification(
-        { sender_email, receiver_email, timestamp, read },
+        { sender_email, receiver_email, timestamp, read, ...known },
         options,
         callback,
       ),

@@ -6,5 +6,18 @@ export const notificationRecord = z.looseObject({
   receiver_email: z.string(),
   timestamp: z.string(),
   read: z.boolean(),
+  /** Counts the receiver's notifications, from 1. Records of older versions have none. */
+  id: z.string().optional(),
+  message_id: z.string().optional(),
 });
 export type NotificationRecord = z.output<typeof notificationRecord>;
+
+/** A notification before it is stored, which gives it its id. */
+export interface NewNotification {
+  sender_email: string;
+  receiver_email: string;
+  timestamp: string;
+  read: boolean;
+  /** The message that caused it, for which it is stored once; undefined where none did. */
+  message_id: string | undefined;
+}

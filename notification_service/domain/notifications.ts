@@ -1,4 +1,5 @@
 import pLimit from 'p-limit';
+import type { Outbox } from '@messaging/service_kit/redis/outbox';
 import type { FrontendGateway } from '../clients/frontend-gateway.js';
 import type { NotificationStore } from '../store/notification-store.js';
 import type { NotificationRecord } from './notification.js';
@@ -12,23 +13,32 @@ export class Notifications {
 
   constructor(
     private readonly store: NotificationStore,
+    private readonly outbox: Outbox<NotificationRecord>,
     private readonly frontend: FrontendGateway,
   ) {}
 
   /**
    * Stores a notification and has it shown. Resolves once it is stored, whether or not FrontendService is up; to
-   * false, with nothing stored, when the receiver is unsubscribed.
+   * false, with nothing stored, when the receiver is unsubscribed. One that a message caused is stored once,
+   * however often it is asked for.
    */
-  async createNotification(senderEmail: string, receiverEmail: string): Promise<boolean> {
-    const notification = {
+  async createNotification(
+    senderEmail: string,
+    receiverEmail: string,
+    messageId: string | undefined,
+  ): Promise<boolean> {
+    const added = await this.store.addUnlessUnsubscribed({
       sender_email: senderEmail,
       receiver_email: receiverEmail,
       timestamp: new Date().toISOString(),
       read: false,
-    };
-    const isStored = await this.store.addUnlessUnsubscribed(notification);
-    if (isStored) this.frontend.pushInBackground(notification);
-    return isStored;
+      message_id: messageId,
+    });
+    // Nobody waits for the push. Where FrontendService is away, it is the relay's.
+    if (added.result === 'stored' && !this.frontend.peer.isUnreachable) {
+      void this.outbox.deliverNow(added.entryId, added.notification);
+    }
+    return added.result !== 'unsubscribed';
   }
 
   /** Lists all of a user's notifications, newest first. */

@@ -1,6 +1,6 @@
 import type { ProtoGrpcType } from '@messaging/proto_definitions/notification';
 import type { NotificationServiceHandlers } from '@messaging/proto_definitions/notification_service/NotificationService';
-import { optionalEmail, requiredEmail } from '@messaging/service_kit/email';
+import { optionalEmail, recordedEmail } from '@messaging/service_kit/email';
 import { loadProto } from '@messaging/service_kit/grpc/proto';
 import { GrpcServer } from '@messaging/service_kit/grpc/server';
 import type { Component } from '@messaging/service_kit/lifecycle';
@@ -11,9 +11,13 @@ import { createNotificationService } from '../service.js';
 
 const { NotificationService } = loadProto<ProtoGrpcType>('notification.proto').notification_service;
 
-const newNotification = z.object({ sender_email: optionalEmail, receiver_email: requiredEmail });
+const newNotification = z.object({
+  sender_email: optionalEmail,
+  receiver_email: recordedEmail,
+  message_id: z.string().max(128, 'must be at most 128 characters').optional(),
+});
 const userQuery = z.object({ email: optionalEmail });
-const subscriber = z.object({ email: requiredEmail });
+const subscriber = z.object({ email: recordedEmail });
 
 /** Creates the gRPC door of NotificationService and all that it needs, in the order to start. */
 export function createGrpcApp(config: NotificationServiceConfig, logger: Logger): Component[] {
@@ -28,8 +32,12 @@ export function createGrpcApp(config: NotificationServiceConfig, logger: Logger)
       dependencies: [redis],
     },
     (unary): NotificationServiceHandlers => ({
-      CreateNotification: unary(newNotification, async ({ sender_email, receiver_email }) => ({
-        success: await notifications.createNotification(sender_email, receiver_email),
+      CreateNotification: unary(newNotification, async ({ sender_email, receiver_email, message_id }) => ({
+        success: await notifications.createNotification(
+          sender_email,
+          receiver_email,
+          message_id || undefined,
+        ),
       })),
 
       CheckUserSubscribed: unary(userQuery, async ({ email }) => ({

@@ -34,7 +34,7 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
 
   /**
    * @param name the peer's name, for people
-   * @param address `host:port`; a name that resolves to several replicas is spread over
+   * @param address `host:port`, or several separated by commas; all replicas that it resolves to share the calls
    * @param timeoutMs how long a call may take, unless the caller's own deadline is sooner
    */
   constructor(
@@ -51,7 +51,9 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
     this.name = name;
     this.#timeoutMs = timeoutMs;
     this.#logger = logger;
-    this.client = new Constructor(`dns:///${address}`, credentials.createInsecure(), channelOptions);
+    // https://github.com/grpc/grpc/blob/master/doc/naming.md
+    const target = address.includes(',') ? `ipv4:${address}` : `dns:///${address}`;
+    this.client = new Constructor(target, credentials.createInsecure(), channelOptions);
   }
 
   get isUp(): boolean {

@@ -11,6 +11,7 @@ import {
 import { HealthImplementation } from 'grpc-health-check';
 import type { ProcessConfig } from '../config.js';
 import type { Component, VitalDependency } from '../lifecycle.js';
+import { listenError } from '../listen-error.js';
 import type { Logger } from '../log.js';
 import { createReflection } from './reflection.js';
 import { createUnaryAdapter, type UnaryAdapter } from './unary.js';
@@ -56,7 +57,7 @@ export class GrpcServer implements Component {
     const address = `${isIPv6(host) ? `[${host}]` : host}:${grpcPort}`;
     const port = await new Promise<number>((resolve, reject) => {
       this.#server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) => {
-        if (error) reject(new Error(`cannot listen on ${address}: is the port taken?`, { cause: error }));
+        if (error) reject(listenError(address, error));
         else resolve(bound);
       });
     });

@@ -24,11 +24,13 @@ export function createUnaryAdapter(options: {
   const inFlight = new InFlight(options.maxInFlight);
   return (schema, handle) => (call, callback) => {
     const method = call.getPath();
-    const deadline = Math.min(Number(call.getDeadline()), Date.now() + options.requestTimeoutMs);
+    const context = {
+      deadline: Math.min(Number(call.getDeadline()), Date.now() + options.requestTimeoutMs),
+    };
     const answer = async () => {
       try {
-        const response = await inFlight.run(async () =>
-          handle(parseInput(schema, call.request), { deadline }),
+        const response = await inFlight.run(context, async () =>
+          handle(parseInput(schema, call.request), context),
         );
         logger.debug({ method }, 'answered');
         callback(null, response);

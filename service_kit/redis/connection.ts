@@ -15,7 +15,9 @@ export class RedisConnection implements Component, VitalDependency {
   readonly name = 'redis';
   readonly client: Redis;
   #isUp = false;
+  #lastFailure: string | undefined;
   #probe: NodeJS.Timeout | undefined;
+  static #hasWarned = false;
   readonly #events = new EventEmitter<{ change: [] }>();
   readonly #logger: Logger;
   readonly #address: string;
@@ -38,8 +40,9 @@ export class RedisConnection implements Component, VitalDependency {
         Math.min(50 * 2 ** Math.min(attempt, 10), MAX_RECONNECT_DELAY_MS) * (0.5 + Math.random() / 2),
     });
     this.client.on('ready', () => void this.#check());
+    this.client.on('ready', () => void this.#warnOfEviction());
     this.client.on('close', () => this.#set(false));
-    this.client.on('error', (error) => this.#logger.debug({ err: error }, 'Redis connection failed'));
+    this.client.on('error', (error: Error) => this.#reportFailure(error));
   }
 
   get isUp(): boolean {
@@ -73,9 +76,35 @@ export class RedisConnection implements Component, VitalDependency {
     );
   }
 
+  /** Says once an outage, or whenever it changes, what is wrong: attempts go on several times a second. */
+  #reportFailure(error: Error): void {
+    const level = error.message === this.#lastFailure ? 'debug' : 'warn';
+    this.#lastFailure = error.message;
+    this.#logger[level](
+      { redis: this.#address, reason: error.message },
+      'could not connect to Redis; trying again',
+    );
+  }
+
+  /** Warns once per process of a Redis that throws data away when it is full. Managed ones don't always tell. */
+  async #warnOfEviction(): Promise<void> {
+    try {
+      const [, policy] = await this.client.config('GET', 'maxmemory-policy');
+      if (policy === undefined || policy === 'noeviction' || RedisConnection.#hasWarned) return;
+      RedisConnection.#hasWarned = true;
+      this.#logger.warn(
+        { redis: this.#address, policy },
+        'Redis deletes stored data when its memory is full, acknowledged messages and notifications included: set maxmemory-policy noeviction',
+      );
+    } catch (error) {
+      this.#logger.debug({ err: error }, 'Redis does not tell its maxmemory-policy');
+    }
+  }
+
   #set(isUp: boolean): void {
     if (isUp === this.#isUp) return;
     this.#isUp = isUp;
+    if (isUp) this.#lastFailure = undefined;
     if (isUp) this.#logger.info({ redis: this.#address }, 'connected to Redis');
     else this.#logger.warn({ redis: this.#address }, 'lost Redis; trying again in the background');
     this.#events.emit('change');

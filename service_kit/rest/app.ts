@@ -7,6 +7,9 @@ import { InFlight, type RequestContext } from '../request.js';
 
 const BODY_LIMIT_BYTES = 100 * 1024;
 
+/** Enough for a message of 64 KiB, however much of it JSON has to escape. */
+export const MESSAGE_BODY_LIMIT_BYTES = 512 * 1024;
+
 /** What a REST door says about its service. */
 export interface RestService {
   /** The service's name, for people. */
@@ -29,6 +32,7 @@ export type AddRoute = (
   method: 'get' | 'post' | 'put' | 'delete',
   path: string,
   handle: RouteHandler,
+  options?: { bodyLimitBytes: number },
 ) => void;
 
 /**
@@ -49,7 +53,6 @@ export function createRestApp(
   app.use(logRequests(logger));
 
   const routes: string[] = [];
-  const readBody = express.json({ limit: BODY_LIMIT_BYTES });
   const inFlight = new InFlight(config.maxInFlight);
 
   app.get('/', (_request, response) => {
@@ -74,11 +77,12 @@ export function createRestApp(
     });
   });
 
-  addRoutes((method, path, handle) => {
+  addRoutes((method, path, handle, { bodyLimitBytes } = { bodyLimitBytes: BODY_LIMIT_BYTES }) => {
+    const readBody = express.json({ limit: bodyLimitBytes });
     routes.push(`${method.toUpperCase()} ${path.replace(/:(\w+)/g, '{$1}')}`);
     app[method](path, readBody, async (request, response) => {
       const context = { deadline: Date.now() + config.requestTimeoutMs };
-      await inFlight.run(() => handle(request, response, context));
+      await inFlight.run(context, async () => handle(request, response, context));
     });
   });
 
@@ -92,7 +96,7 @@ export function createRestApp(
   return app;
 }
 
-/** Logs each request without its query, body or headers, which hold addresses and secrets. */
+/** Logs each request without its query, body or headers, which hold secrets. */
 function logRequests(logger: Logger): RequestHandler {
   return pinoHttp({
     logger,
@@ -122,10 +126,8 @@ function readingError(thrown: unknown): ServiceError | undefined {
   if (thrown instanceof ServiceError || !(thrown instanceof Error) || !('status' in thrown)) return undefined;
   if (typeof thrown.status !== 'number' || thrown.status < 400 || thrown.status > 499) return undefined;
   if (thrown.status === 413) {
-    return new ServiceError(
-      'tooLarge',
-      `The body is too large: at most ${BODY_LIMIT_BYTES} bytes are accepted`,
-    );
+    const limit = 'limit' in thrown ? `: at most ${String(thrown.limit)} bytes are accepted` : '';
+    return new ServiceError('tooLarge', `The body is too large${limit}`);
   }
   if ('type' in thrown && thrown.type === 'entity.parse.failed') {
     return new ServiceError('invalid', 'The body is not valid JSON');

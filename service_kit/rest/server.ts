@@ -1,6 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import type { ProcessConfig } from '../config.js';
 import type { Component } from '../lifecycle.js';
+import { listenError } from '../listen-error.js';
 import type { Logger } from '../log.js';
 import { type AddRoute, createRestApp, type RestService } from './app.js';
 
@@ -29,9 +30,7 @@ export class RestServer implements Component {
   async start(): Promise<void> {
     const { host, restPort } = this.config;
     await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', (error) =>
-        reject(new Error(`cannot listen on ${host}:${restPort}: is the port taken?`, { cause: error })),
-      );
+      this.#server.once('error', (error) => reject(listenError(`${host}:${restPort}`, error)));
       this.#server.listen(restPort, host, resolve);
     });
     this.logger.info({ port: restPort }, 'REST listening');

@@ -41,9 +41,9 @@ export function createRestApp(config: UserServiceConfig, logger: Logger): Compon
       });
 
       // The word `email` comes literally in this route's path; the address comes in the body.
-      add('put', '/users/email', async (request, response) => {
+      add('put', '/users/email', async (request, response, context) => {
         const { email, data } = parseInput(namedChanges, request.body);
-        await asBadRequest(users.updateUser(email, data));
+        await asBadRequest(users.updateUser(email, data, context));
         response.json({ success: true, message: 'User updated' });
       });
 
@@ -58,9 +58,9 @@ export function createRestApp(config: UserServiceConfig, logger: Logger): Compon
         response.json({ success: true, message: 'User found', user: await users.getUser(email) });
       });
 
-      add('put', '/users/:email', async (request, response) => {
+      add('put', '/users/:email', async (request, response, context) => {
         const { email } = parseInput(userQuery, request.params);
-        await asBadRequest(users.updateUser(email, parseInput(userChanges, request.body)));
+        await asBadRequest(users.updateUser(email, parseInput(userChanges, request.body), context));
         response.json({ success: true, message: 'User updated' });
       });
 

@@ -1,4 +1,5 @@
 import { accountEmail } from '@messaging/service_kit/email';
+import { text } from '@messaging/service_kit/input';
 import { z } from 'zod';
 import { MAX_PASSWORD_BYTES } from './passwords.js';
 
@@ -16,13 +17,12 @@ const password = z
   .string()
   .min(1, 'is required')
   .refine(
-    (text) => Buffer.byteLength(text) <= MAX_PASSWORD_BYTES,
+    (value) => Buffer.byteLength(value) <= MAX_PASSWORD_BYTES,
     `must be at most ${MAX_PASSWORD_BYTES} bytes`,
   );
 
-const name = z
-  .string()
-  .refine((text) => text.trim() !== '', 'is required')
+const name = text
+  .refine((value) => value.trim() !== '', 'is required')
   .max(200, 'must be at most 200 characters');
 
 /** What makes an account. */
@@ -38,3 +38,7 @@ export const userChanges = z
   })
   .refine((changes) => Object.keys(changes).length > 0, 'must hold at least one of email, password, name');
 export type UserChanges = z.output<typeof userChanges>;
+
+/** A new account that is to be subscribed to notifications. */
+export const pendingSubscription = z.object({ email: z.string() });
+export type PendingSubscription = z.output<typeof pendingSubscription>;

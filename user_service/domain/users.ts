@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ServiceError } from '@messaging/service_kit/errors';
 import {
   DEFAULT_PAGE_SIZE,
@@ -5,21 +6,22 @@ import {
   encodePageToken,
   type Page,
 } from '@messaging/service_kit/paging';
-import type { NotificationGateway } from '../clients/notification-gateway.js';
+import type { RequestContext } from '@messaging/service_kit/request';
+import type { Outbox } from '@messaging/service_kit/redis/outbox';
 import type { UserStore } from '../store/user-store.js';
 import type { Passwords } from './passwords.js';
-import type { NewUser, User, UserChanges, UserRecord } from './user.js';
+import type { NewUser, PendingSubscription, User, UserChanges, UserRecord } from './user.js';
 
 const LIST = ['users'];
 const LIST_ALL_BATCH = 1_000;
-const MAX_UPDATE_ATTEMPTS = 10;
+const MAX_RETRY_DELAY_MS = 20;
 
 /** The accounts: signing up, changing, leaving, and proving who one is. */
 export class Users {
   constructor(
     private readonly store: UserStore,
     private readonly passwords: Passwords,
-    private readonly notifications: NotificationGateway,
+    private readonly subscriptions: Outbox<PendingSubscription>,
   ) {}
 
   /** Creates an account and subscribes it to notifications. @throws {ServiceError} `conflict` when the email is taken. */
@@ -27,8 +29,9 @@ export class Users {
     // Spares the hash for an email that is plainly taken; only createUser below decides.
     if (await this.store.userExists(email)) throw emailTaken();
     const record = { name, email, password: await this.passwords.hash(password) };
-    if (!(await this.store.createUser(record))) throw emailTaken();
-    this.notifications.subscribeInBackground(email);
+    const entryId = await this.store.createUser(record);
+    if (entryId === undefined) throw emailTaken();
+    void this.subscriptions.deliverNow(entryId, { email });
     return toUser(record);
   }
 
@@ -44,20 +47,23 @@ export class Users {
   /**
    * Merges `changes` into an account; everything else about it stays.
    *
-   * @throws {ServiceError} `notFound`, or `conflict` when the new email is another account's.
+   * @throws {ServiceError} `notFound`; `conflict` when the new email is another account's; `unavailable` when others
+   *   kept changing the account until the deadline.
    */
-  async updateUser(email: string, changes: UserChanges): Promise<User> {
+  async updateUser(email: string, changes: UserChanges, context: RequestContext): Promise<User> {
     await this.#getRecord(email);
     const { password, ...plain } = changes;
     const changed =
       password === undefined ? plain : { ...plain, password: await this.passwords.hash(password) };
 
-    for (let attempt = 0; attempt < MAX_UPDATE_ATTEMPTS; attempt++) {
+    while (Date.now() < context.deadline) {
       const { record, version } = await this.#getRecord(email);
       const next = { ...record, ...changed };
       const outcome = await this.store.replaceUser(email, version, next);
       if (outcome === 'replaced') return toUser(next);
       if (outcome === 'taken') throw emailTaken();
+      // Others have changed it in between. Waiting at random lets one of those who try again get through.
+      await sleep(Math.random() * MAX_RETRY_DELAY_MS);
     }
     throw new ServiceError(
       'unavailable',

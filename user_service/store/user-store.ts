@@ -1,4 +1,5 @@
 import type { RedisConnection } from '@messaging/service_kit/redis/connection';
+import { enqueueLua } from '@messaging/service_kit/redis/outbox';
 import { defineScript, runScript } from '@messaging/service_kit/redis/script';
 import { z } from 'zod';
 import { type UserRecord, userRecord } from '../domain/user.js';
@@ -11,6 +12,9 @@ const key = {
   /** Sorted set of every email, all with score 0: lists accounts in order, a page at a time. */
   index: 'user_index',
 };
+
+/** The stream of new accounts that are still to be subscribed to notifications. */
+export const SUBSCRIBE_STREAM = 'outbox:subscribe';
 
 /** A record, and the text it was read from, which tells whether it has changed since. */
 export interface StoredUser {
@@ -35,15 +39,18 @@ export class UserStore {
     return version === null ? undefined : { record: parseRecord(version), version };
   }
 
-  /** Stores a new account. Resolves to false, and stores nothing, when the email is taken. */
-  async createUser(record: UserRecord): Promise<boolean> {
-    const created = await runScript(
+  /**
+   * Stores a new account, and the outbox entry that has it subscribed, in one atomic step. Resolves to the entry's
+   * id; to undefined, with nothing stored, when the email is taken.
+   */
+  async createUser(record: UserRecord): Promise<string | undefined> {
+    const entryId = await runScript(
       this.#redis,
       createUserScript,
-      [key.user(record.email), key.index],
-      [JSON.stringify(record), record.email],
+      [key.user(record.email), key.index, SUBSCRIBE_STREAM],
+      [JSON.stringify(record), record.email, JSON.stringify({ email: record.email })],
     );
-    return created === 1;
+    return entryId || undefined;
   }
 
   /** Replaces an account's record, under its new email if it has one, provided that it is still `version`. */
@@ -97,12 +104,14 @@ function parseRecord(text: string): UserRecord {
 }
 
 const createUserScript = defineScript(
-  z.number(),
+  z.string(),
   `
+  ${enqueueLua}
   redis.call('ZCARD', KEYS[2])
-  if not redis.call('SET', KEYS[1], ARGV[1], 'NX') then return 0 end
+  redis.call('XLEN', KEYS[3])
+  if not redis.call('SET', KEYS[1], ARGV[1], 'NX') then return '' end
   redis.call('ZADD', KEYS[2], 0, ARGV[2])
-  return 1
+  return enqueue(KEYS[3], ARGV[3])
   `,
 );
 

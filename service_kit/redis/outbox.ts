@@ -1,0 +1,224 @@
+import { EventEmitter, once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import pLimit from 'p-limit';
+import { z } from 'zod';
+import { toServiceError } from '../errors.js';
+import type { Component } from '../lifecycle.js';
+import type { Logger } from '../log.js';
+import type { RedisConnection } from './connection.js';
+import { defineScript, runScript } from './script.js';
+
+/** One consumer group whose one consumer stands for every replica: whoever claims an idle entry delivers it. */
+const GROUP = 'relay';
+
+/** How long an entry is left to the process that wrote or claimed it. */
+const CLAIM_AFTER_IDLE_MS = 2_000;
+const POLL_INTERVAL_MS = 500;
+const MAX_BACKOFF_MS = 10_000;
+const BATCH_SIZE = 256;
+const CONCURRENCY = 16;
+
+/** How often an entry may be refused for good before it goes to the dead letters. */
+const MAX_REFUSALS = 5;
+
+/**
+ * Lua for a script that stores something and enqueues what has to follow from it: `enqueue(stream, entry)` writes
+ * an entry, already claimed for the process that runs the script, and returns its id. The group is made here
+ * since a Redis that lost its data has lost it as well.
+ */
+export const enqueueLua = `
+  local function enqueue(stream, entry)
+    redis.pcall('XGROUP', 'CREATE', stream, '${GROUP}', '0', 'MKSTREAM')
+    local id = redis.call('XADD', stream, '*', 'entry', entry)
+    redis.call('XCLAIM', stream, '${GROUP}', '${GROUP}', 0, id, 'FORCE', 'JUSTID', 'LASTID', id)
+    return id
+  end
+`;
+
+/** What an outbox tells whoever counts. */
+export interface OutboxEvents {
+  delivered: [];
+  /** The receiver was away: the entry is tried again. */
+  postponed: [];
+  /** The entry was given up. */
+  deadLettered: [];
+}
+
+/** What has to happen once more is stored, kept in the same Redis until it has. */
+export interface OutboxOptions<Entry> {
+  /** The stream's key. Dead letters are in a stream of that name with `:dead` behind it. */
+  stream: string;
+  entry: z.ZodType<Entry>;
+  /** Delivers one entry. It may come again, also after a success, so the receiver has to know it again. */
+  deliver: (entry: Entry) => Promise<void>;
+}
+
+/**
+ * An outbox: entries are enqueued by the script that stores what they are about, delivered at once by the process
+ * that enqueued them, and by the relay of any replica where that failed or the process died. An entry whose
+ * receiver is away is tried for ever; one that is refused again and again, or can't be read, becomes a dead letter.
+ */
+export class Outbox<Entry> implements Component {
+  readonly events = new EventEmitter<OutboxEvents>();
+  readonly #stopping = new AbortController();
+  readonly #underWay = new Set<Promise<void>>();
+  readonly #refusals = new Map<string, number>();
+  readonly #limit = pLimit(CONCURRENCY);
+  #failuresInARow = 0;
+
+  constructor(
+    private readonly connection: RedisConnection,
+    private readonly logger: Logger,
+    private readonly options: OutboxOptions<Entry>,
+  ) {}
+
+  /** Starts the relay. */
+  start(): void {
+    void this.#track(this.#relay());
+  }
+
+  /** Stops the relay and waits for the deliveries under way. What is left over is another process's work. */
+  async stop(graceMs: number): Promise<void> {
+    this.#stopping.abort();
+    const patience = AbortSignal.timeout(graceMs);
+    await Promise.race([Promise.all(this.#underWay), once(patience, 'abort')]);
+  }
+
+  /** Delivers an entry that this process has just enqueued. Never fails: what is not delivered is left to a relay. */
+  deliverNow(id: string, entry: Entry): Promise<void> {
+    return this.#track(this.#attempt(id, entry));
+  }
+
+  async #relay(): Promise<void> {
+    while (!this.#stopping.signal.aborted) {
+      const claimed = await this.#claim().catch((error: unknown) => {
+        this.logger.debug({ err: error, stream: this.options.stream }, 'the relay could not claim');
+        return [];
+      });
+      await Promise.all(claimed.map(([id, fields]) => this.#limit(() => this.#redeliver(id, fields))));
+      if (claimed.length === BATCH_SIZE && this.#failuresInARow === 0) continue;
+      await sleep(this.#delayMs(), undefined, { signal: this.#stopping.signal }).catch(() => {});
+    }
+  }
+
+  /** Grows with every failure in a row, up to a bound, and varies so that replicas don't act in step. */
+  #delayMs(): number {
+    const backoffMs = Math.min(POLL_INTERVAL_MS * 2 ** Math.min(this.#failuresInARow, 10), MAX_BACKOFF_MS);
+    return backoffMs * (0.5 + Math.random() / 2);
+  }
+
+  async #claim(): Promise<[id: string, fields: string[]][]> {
+    return runScript(
+      this.connection.client,
+      claimScript,
+      [this.options.stream],
+      [CLAIM_AFTER_IDLE_MS, BATCH_SIZE],
+    );
+  }
+
+  async #redeliver(id: string, fields: string[]): Promise<void> {
+    if (this.#stopping.signal.aborted) return;
+    const entry = this.#parse(fields);
+    if (entry.success) await this.#attempt(id, entry.data);
+    else await this.#bury(id, 'it can not be read');
+  }
+
+  #parse(fields: string[]) {
+    const text = fields[0] === 'entry' ? (fields[1] ?? '') : '';
+    return entryText.pipe(this.options.entry).safeParse(text);
+  }
+
+  async #attempt(id: string, entry: Entry): Promise<void> {
+    try {
+      await this.options.deliver(entry);
+      await runScript(this.connection.client, acknowledgeScript, [this.options.stream], [id]);
+      this.#failuresInARow = 0;
+      this.#refusals.delete(id);
+      this.events.emit('delivered');
+    } catch (thrown) {
+      const error = toServiceError(thrown);
+      if (error.kind === 'internal') await this.#refused(id, error);
+      else this.#postponed(error);
+    }
+  }
+
+  #postponed(error: Error): void {
+    // Said once an outage, at the level of an oddity; every further failure is a detail.
+    const level = this.#failuresInARow++ === 0 ? 'warn' : 'debug';
+    this.logger[level]({ err: error, stream: this.options.stream }, 'a delivery failed; it is tried again');
+    this.events.emit('postponed');
+  }
+
+  async #refused(id: string, error: Error): Promise<void> {
+    const count = (this.#refusals.get(id) ?? 0) + 1;
+    this.#refusals.set(id, count);
+    this.logger.debug({ err: error, stream: this.options.stream, id, count }, 'a delivery was refused');
+    if (count >= MAX_REFUSALS) await this.#bury(id, error.message);
+  }
+
+  async #bury(id: string, reason: string): Promise<void> {
+    const { stream } = this.options;
+    try {
+      await runScript(this.connection.client, buryScript, [stream, `${stream}:dead`], [id, reason]);
+    } catch (error) {
+      this.#postponed(error instanceof Error ? error : new Error(String(error)));
+      return;
+    }
+    this.#refusals.delete(id);
+    this.logger.error({ stream, id, reason }, 'an entry was given up; it is in the dead letters');
+    this.events.emit('deadLettered');
+  }
+
+  #track(work: Promise<void>): Promise<void> {
+    this.#underWay.add(work);
+    return work.finally(() => this.#underWay.delete(work));
+  }
+}
+
+const entryText = z.string().transform((text, context): unknown => {
+  try {
+    return JSON.parse(text);
+  } catch {
+    context.addIssue('is not JSON');
+    return z.NEVER;
+  }
+});
+
+const claimScript = defineScript(
+  z.array(z.tuple([z.string(), z.array(z.string())])),
+  `
+  if redis.call('EXISTS', KEYS[1]) == 0 then return {} end
+  redis.pcall('XGROUP', 'CREATE', KEYS[1], '${GROUP}', '0')
+  local claimed = redis.call('XAUTOCLAIM', KEYS[1], '${GROUP}', '${GROUP}', ARGV[1], '0', 'COUNT', ARGV[2])[2]
+  if #claimed < tonumber(ARGV[2]) then
+    -- Entries that were added without being claimed.
+    local fresh = redis.call('XREADGROUP', 'GROUP', '${GROUP}', '${GROUP}', 'COUNT', ARGV[2] - #claimed, 'STREAMS', KEYS[1], '>')
+    for _, entry in ipairs(fresh and fresh[1][2] or {}) do claimed[#claimed + 1] = entry end
+  end
+  return claimed
+  `,
+);
+
+const acknowledgeScript = defineScript(
+  z.number(),
+  `
+  redis.call('XACK', KEYS[1], '${GROUP}', ARGV[1])
+  return redis.call('XDEL', KEYS[1], ARGV[1])
+  `,
+);
+
+const buryScript = defineScript(
+  z.number(),
+  `
+  local found = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])[1]
+  if not found then return 0 end
+  local copy = { 'XADD', KEYS[2], '*' }
+  for _, field in ipairs(found[2]) do copy[#copy + 1] = field end
+  copy[#copy + 1] = 'reason'
+  copy[#copy + 1] = ARGV[2]
+  redis.call(unpack(copy))
+  redis.call('XACK', KEYS[1], '${GROUP}', ARGV[1])
+  redis.call('XDEL', KEYS[1], ARGV[1])
+  return 1
+  `,
+);

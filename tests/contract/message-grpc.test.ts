@@ -396,3 +396,44 @@ describe('500 sends at once', () => {
     }
   });
 });
+
+describe('a reply that is full just behind a batch of 1,000', () => {
+  it.each([false, true])('is followed by the rest, newest first: %s', async (newest_first) => {
+    const { alice, bob } = await signUpPair();
+    const small = Array.from({ length: 1_000 }, (_, index) => `${index} ${'x'.repeat(3_830)}`);
+    const large = Array.from({ length: 3 }, (_, index) => `large ${index} ${'x'.repeat(60_000)}`);
+    // The large ones come behind a whole batch of small ones, from whichever end the list is read.
+    for (const content of newest_first ? large : []) await sendMessage(alice, bob, content);
+    await Promise.all(small.map((content) => sendMessage(alice, bob, content)));
+    for (const content of newest_first ? [] : large) await sendMessage(alice, bob, content);
+
+    const pages: Message[][] = [];
+    let page_token = '';
+    do {
+      const reply = await grpc.messages.GetMessages({ user_email: bob, newest_first, page_token });
+      pages.push(reply.messages);
+      page_token = reply.next_page_token ?? '';
+    } while (page_token !== '' && pages.length < 5);
+    expect(pages.length).toBe(2);
+    expect(new Set(contents(pages.flat()))).toEqual(new Set([...small, ...large]));
+    expect(pages.flat()).toHaveLength(small.length + large.length);
+  });
+});
+
+describe('a page token', () => {
+  it('is refused when any character of it is another one', async () => {
+    const { alice, bob } = await signUpPair();
+    await sendAll([alice, bob, 'one'], [alice, bob, 'two'], [alice, bob, 'three']);
+    const { next_page_token: token = '' } = await grpc.messages.GetMessages({
+      user_email: bob,
+      page_size: 1,
+    });
+    const damaged = Array.from({ length: token.length - 1 }, (_, index) => {
+      const other = token[index] === 'A' ? 'B' : 'A';
+      return `${token.slice(0, index)}${other}${token.slice(index + 1)}`;
+    });
+    for (const page_token of damaged) {
+      await expectInvalidArgument(grpc.messages.GetMessages({ user_email: bob, page_token }), /page_token/);
+    }
+  });
+});

@@ -395,3 +395,35 @@ it('no answer ever holds a password or a hash', async () => {
     expect(text).not.toMatch(/"password"/);
   }
 });
+
+describe('what strict clients could not read', () => {
+  it('is a 400: half a surrogate pair in a name', async () => {
+    const response = await rest
+      .users()
+      .post('/users')
+      .set('Content-Type', 'application/json')
+      .send(`{"email":"${newEmail('half')}","password":"secret","name":"A\\ud83d"}`);
+    expectRefusal(response, 400, /name/);
+  });
+
+  it('is a 400: a letter that only lower-casing makes an ASCII one', async () => {
+    const email = newEmail('elvin').replace('elvin', '\u212aelvin');
+    const response = await rest.users().post('/users').send({ email, password: 'secret', name: 'Kelvin' });
+    expectRefusal(response, 400, /email/);
+  });
+});
+
+describe('changes of one account by many at once', () => {
+  it('are all made', async () => {
+    const { email } = await signUp('busy');
+    const answers = await Promise.all(
+      Array.from({ length: 40 }, (_, index) =>
+        rest
+          .users()
+          .put(`/users/${email}`)
+          .send({ name: `name ${index}` }),
+      ),
+    );
+    expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
+  });
+});

@@ -42,7 +42,7 @@ test.each(['frontend_service_grpc', 'frontend_service_api'] as const)(
       const { code, output } = await startWith(name, { REST_PORT: port, GRPC_PORT: port });
       expect(code).toBe(1);
       expect(output).toContain(`127.0.0.1:${port}`);
-      expect(output).toContain('is the port taken?');
+      expect(output).toContain('the port is taken');
     } finally {
       other.close();
     }

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { connect } from '../helpers/clients.js';
 import { expectRefusal } from '../helpers/expectations.js';
 import { watchHealth } from '../helpers/health.js';
+import { snapshot } from '../helpers/snapshot.js';
 import { Suite } from '../helpers/suite.js';
 import { waitFor } from '../helpers/wait-for.js';
 
@@ -138,22 +139,14 @@ test.each([
   if (await redis.exists(key)) await redis.rename(key, kept);
   await (type === 'list' ? redis.rpush(key, 'not ours') : redis.set(key, 'not ours'));
   try {
-    const before = await snapshot();
+    const before = await snapshot(clients);
     await expect(send('half?', alice)).rejects.toMatchObject({
       code: status.INTERNAL,
       details: 'Something went wrong on our side',
     });
-    expect(await snapshot()).toEqual(before);
+    expect(await snapshot(clients)).toEqual(before);
   } finally {
     await redis.del(key);
     if (await redis.exists(kept)) await redis.rename(kept, key);
   }
 });
-
-/** Every key of MessageService's database, with its value. */
-async function snapshot() {
-  const redis = clients.redis(1);
-  const keys = (await redis.keys('*')).toSorted();
-  const values = await Promise.all(keys.map(async (key) => redis.dumpBuffer(key)));
-  return keys.map((key, index) => [key, values[index]?.toString('hex')]);
-}

@@ -31,6 +31,8 @@ export interface SuiteOptions {
   environment?: Record<string, string>;
   /** More environment variables for single processes. */
   processEnvironment?: Partial<Record<ProcessName, Record<string, string>>>;
+  /** Has a second replica of these processes; the others know both. */
+  twice?: readonly ProcessName[];
   /** `none` leaves Redis away until `suite.redis.start()`; `running` unless told. */
   redis?: 'running' | 'none';
 }
@@ -39,7 +41,10 @@ export interface SuiteOptions {
 export class Suite {
   readonly redis: SuiteRedis;
   readonly addresses: Addresses;
+  /** `host:port` of the second replicas. */
+  readonly replicaAddresses: Partial<Addresses> = {};
   readonly #processes = new Map<ProcessName, RunningProcess>();
+  readonly #replicas = new Map<ProcessName, RunningProcess>();
 
   private constructor(
     private readonly layout: Layout,
@@ -54,8 +59,15 @@ export class Suite {
     const suite = new Suite(await findLayout(), await mkdtemp(join(tmpdir(), 'messaging-suite-')));
     try {
       if (options.redis !== 'none') await suite.redis.start();
+      const replicas = await suite.#planReplicas(options.twice ?? []);
+      const environmentFor = (name: ProcessName) => ({
+        ...suite.#replicaEnvironment(),
+        ...options.environment,
+        ...options.processEnvironment?.[name],
+      });
+      for (const { name, port } of replicas) suite.#startReplica(name, port, environmentFor(name));
       for (const name of options.processes ?? suiteProcesses.map((process) => process.name)) {
-        suite.startProcess(name, { ...options.environment, ...options.processEnvironment?.[name] });
+        suite.startProcess(name, environmentFor(name));
       }
     } catch (error) {
       await suite.stop().catch(() => {});
@@ -67,17 +79,15 @@ export class Suite {
   /** Starts a process that was left out at first. */
   startProcess(name: ProcessName, environment: Record<string, string> = {}): RunningProcess {
     if (this.#processes.has(name)) throw new Error(`${name} was started before: restart it`);
-    const suiteProcess = findProcess(name);
-    const running = new RunningProcess(name, entryFile(suiteProcess), {
-      cwd: ROOT_FOLDER,
-      environment: {
-        LOG_LEVEL: 'warn',
-        BCRYPT_COST: '10',
-        ...environmentOf(suiteProcess, this.layout),
-        ...environment,
-      },
-    });
+    const running = this.#run(name, environment);
     this.#processes.set(name, running);
+    return running;
+  }
+
+  /** The second replica of a process. @throws when there is none. */
+  replica(name: ProcessName): RunningProcess {
+    const running = this.#replicas.get(name);
+    if (!running) throw new Error(`${name} has no second replica in this suite`);
     return running;
   }
 
@@ -95,10 +105,18 @@ export class Suite {
    */
   async waitUntilReady(timeoutMs = 30_000): Promise<void> {
     try {
+      const all = [
+        ...[...this.#processes].map(([name, running]) => ({ name, running, address: this.addresses[name] })),
+        ...[...this.#replicas].map(([name, running]) => ({
+          name,
+          running,
+          address: this.replicaAddresses[name] ?? '',
+        })),
+      ];
       await Promise.all(
-        [...this.#processes].map(([name, running]) =>
+        all.map(({ name, running, address }) =>
           Promise.race([
-            waitFor(() => isHealthy(findProcess(name), this.addresses[name]), {
+            waitFor(() => isHealthy(findProcess(name), address), {
               what: `${name} is healthy`,
               timeoutMs,
             }),
@@ -119,7 +137,9 @@ export class Suite {
    * @throws when a process that still ran does not exit with 0.
    */
   async stop(): Promise<void> {
-    const running = [...this.#processes.values()].filter(({ isRunning }) => isRunning);
+    const running = [...this.#processes.values(), ...this.#replicas.values()].filter(
+      ({ isRunning }) => isRunning,
+    );
     const exits = await Promise.all(
       running.map(async (process) => {
         process.kill('SIGCONT');
@@ -136,8 +156,51 @@ export class Suite {
     throw new Error(`Did not exit with 0: ${list}. ${this.#describeOutput()}`);
   }
 
+  #run(name: ProcessName, environment: Record<string, string>): RunningProcess {
+    const suiteProcess = findProcess(name);
+    return new RunningProcess(name, entryFile(suiteProcess), {
+      cwd: ROOT_FOLDER,
+      environment: {
+        LOG_LEVEL: 'warn',
+        BCRYPT_COST: '10',
+        ...environmentOf(suiteProcess, this.layout),
+        ...environment,
+      },
+    });
+  }
+
+  async #planReplicas(names: readonly ProcessName[]) {
+    const replicas = await Promise.all(names.map(async (name) => ({ name, port: await getPort() })));
+    for (const { name, port } of replicas) this.replicaAddresses[name] = `${this.layout.host}:${port}`;
+    return replicas;
+  }
+
+  /** Tells every process of both replicas of its peers. */
+  #replicaEnvironment(): Record<string, string> {
+    const peers = {
+      USER_SERVICE_ADDRESS: 'user_service_grpc',
+      NOTIFICATION_SERVICE_ADDRESS: 'notification_service_grpc',
+      FRONTEND_SERVICE_ADDRESS: 'frontend_service_grpc',
+    } as const;
+    return Object.fromEntries(
+      Object.entries(peers).flatMap(([variable, name]) => {
+        const second = this.replicaAddresses[name];
+        return second === undefined ? [] : [[variable, `${this.addresses[name]},${second}`]];
+      }),
+    );
+  }
+
+  #startReplica(name: ProcessName, port: number, environment: Record<string, string>): void {
+    this.#replicas.set(
+      name,
+      this.#run(name, { ...environment, GRPC_PORT: String(port), REST_PORT: String(port) }),
+    );
+  }
+
   #describeOutput(): string {
-    const outputs = [...this.#processes.values()].map(({ name, output }) => `--- ${name}\n${output}`);
+    const outputs = [...this.#processes.values(), ...this.#replicas.values()].map(
+      ({ name, output }) => `--- ${name}\n${output}`,
+    );
     return `Output:\n${outputs.join('\n')}`;
   }
 }

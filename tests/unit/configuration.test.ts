@@ -46,3 +46,9 @@ test.each(['-1', '65536', '80.5', '0x50', ' 80', 'tcp://10.0.0.1:6379'])('%j is 
     ),
   );
 });
+
+test.each(['here:0', 'here:65536', 'here', '10.0.0.1:80,there:80', ':80'])('%j is no address', (value) => {
+  expect(() => readEnvironment({ PEER: variable.address('there:80') }, { PEER: value })).toThrowError(
+    /^PEER is .*: expected an address of the form host:port, for example PEER=there:80$/,
+  );
+});

@@ -1,0 +1,151 @@
+import { randomUUID } from 'node:crypto';
+import { ServiceError } from '@messaging/service_kit/errors';
+import { createLogger } from '@messaging/service_kit/log';
+import { RedisConnection } from '@messaging/service_kit/redis/connection';
+import { Outbox } from '@messaging/service_kit/redis/outbox';
+import { afterEach, beforeEach, expect, inject, test } from 'vitest';
+import { z } from 'zod';
+import { waitFor } from '../helpers/wait-for.js';
+
+/** None of the suite's. */
+const DATABASE = 9;
+const MORE_THAN_REFUSALS_ALLOWED = 8;
+
+const logger = await createLogger('tests', 'silent', 'json');
+const entrySchema = z.object({ name: z.string() });
+type Entry = z.output<typeof entrySchema>;
+
+let connection: RedisConnection;
+let outbox: Outbox<Entry>;
+let stream: string;
+/** What the receiver does with an entry; what it takes is in `delivered`. */
+let receive: () => void;
+let delivered: Entry[];
+let attempts: number;
+
+beforeEach(async () => {
+  connection = new RedisConnection(
+    { ...inject('redis'), password: undefined, timeoutMs: 5_000 },
+    DATABASE,
+    logger,
+  );
+  connection.start();
+  await waitFor(() => connection.isUp, { what: 'Redis is connected' });
+  stream = `outbox:test:${randomUUID()}`;
+  [receive, delivered, attempts] = [() => {}, [], 0];
+  outbox = new Outbox(connection, logger, {
+    stream,
+    entry: entrySchema,
+    deliver: async (entry) => {
+      attempts++;
+      receive();
+      delivered.push(entry);
+    },
+  });
+});
+
+afterEach(async () => {
+  await outbox.stop(5_000);
+  await connection.client.del(stream, `${stream}:dead`);
+  await connection.stop();
+});
+
+function fail(kind: 'unavailable' | 'tooSlow' | 'internal'): () => never {
+  return () => {
+    throw new ServiceError(kind, `the receiver says ${kind}`);
+  };
+}
+
+async function enqueue(text: string): Promise<string> {
+  const id = await connection.client.xadd(stream, '*', 'entry', text);
+  return z.string().parse(id);
+}
+
+const waiting = () => connection.client.xlen(stream);
+const deadLetters = () => connection.client.xrange(`${stream}:dead`, '-', '+');
+const waitUntilEmpty = () =>
+  waitFor(async () => (await waiting()) === 0, { what: 'the outbox is empty', timeoutMs: 20_000 });
+
+test.each(['unavailable', 'tooSlow'] as const)(
+  'an entry whose receiver is %s more often than any count is never given up, and delivered once it is back',
+  async (kind) => {
+    receive = fail(kind);
+    const entry = { name: 'patient' };
+    const id = await enqueue(JSON.stringify(entry));
+    let postponed = 0;
+    outbox.events.on('postponed', () => postponed++);
+    for (let count = 0; count < MORE_THAN_REFUSALS_ALLOWED; count++) await outbox.deliverNow(id, entry);
+    expect(postponed).toBe(MORE_THAN_REFUSALS_ALLOWED);
+    expect(await deadLetters()).toEqual([]);
+    expect(await waiting()).toBe(1);
+
+    receive = () => {};
+    outbox.start();
+    await waitUntilEmpty();
+    expect(delivered).toEqual([entry]);
+    expect(await deadLetters()).toEqual([]);
+  },
+);
+
+test('the relay itself tries an entry again and again while the receiver is away', async () => {
+  receive = fail('unavailable');
+  await enqueue(JSON.stringify({ name: 'relayed' }));
+  outbox.start();
+  await waitFor(() => attempts >= 3, { what: 'it is tried three times', timeoutMs: 20_000 });
+  expect(await waiting()).toBe(1);
+  receive = () => {};
+  await waitUntilEmpty();
+  expect(delivered).toEqual([{ name: 'relayed' }]);
+  expect(await deadLetters()).toEqual([]);
+});
+
+test('an entry that is refused for good five times becomes a dead letter, with its content and the reason', async () => {
+  receive = fail('internal');
+  const entry = { name: 'refused' };
+  const id = await enqueue(JSON.stringify(entry));
+  let given = 0;
+  outbox.events.on('deadLettered', () => given++);
+  for (let count = 0; count < 4; count++) await outbox.deliverNow(id, entry);
+  expect([given, await waiting(), await deadLetters()]).toEqual([0, 1, []]);
+
+  await outbox.deliverNow(id, entry);
+  expect([given, await waiting()]).toEqual([1, 0]);
+  expect((await deadLetters()).map(([, fields]) => fields)).toEqual([
+    ['entry', JSON.stringify(entry), 'reason', 'the receiver says internal'],
+  ]);
+});
+
+test('outages in between do not count as refusals', async () => {
+  const entry = { name: 'mixed' };
+  const id = await enqueue(JSON.stringify(entry));
+  for (let count = 0; count < 4; count++) {
+    receive = fail('internal');
+    await outbox.deliverNow(id, entry);
+    receive = fail('unavailable');
+    await outbox.deliverNow(id, entry);
+  }
+  expect([await waiting(), await deadLetters()]).toEqual([1, []]);
+});
+
+test.each(['{ not JSON', '"another shape"', '{"name":7}', ''])(
+  'an entry that can not be read, %j, becomes a dead letter as it is, and those behind it are delivered',
+  async (text) => {
+    await enqueue(text);
+    await enqueue(JSON.stringify({ name: 'behind' }));
+    outbox.start();
+    await waitUntilEmpty();
+    expect(delivered).toEqual([{ name: 'behind' }]);
+    expect((await deadLetters()).map(([, fields]) => fields)).toEqual([
+      ['entry', text, 'reason', expect.stringMatching(/\S/)],
+    ]);
+  },
+);
+
+test('an entry with other fields becomes a dead letter with all of them', async () => {
+  await connection.client.xadd(stream, '*', 'colour', 'red', 'size', '3');
+  outbox.start();
+  await waitUntilEmpty();
+  expect((await deadLetters()).map(([, fields]) => fields)).toEqual([
+    ['colour', 'red', 'size', '3', 'reason', expect.stringMatching(/\S/)],
+  ]);
+});

@@ -17,12 +17,6 @@ export class Notifier {
    */
   async notify(entryId: string, notification: PendingNotification): Promise<void> {
     if (this.notifications.peer.isUnreachable) return;
-
-    let timer: NodeJS.Timeout | undefined;
-    const patience = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, this.waitMs);
-    });
-    await Promise.race([this.outbox.deliverNow(entryId, notification), patience]);
-    clearTimeout(timer);
+    await this.outbox.deliverWithin(this.waitMs, entryId, notification);
   }
 }

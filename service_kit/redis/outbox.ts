@@ -89,6 +89,16 @@ export class Outbox<Entry> implements Component {
     return this.#track(this.#attempt(id, entry));
   }
 
+  /** The same, but resolves after `waitMs` at the latest, though the delivery goes on. */
+  async deliverWithin(waitMs: number, id: string, entry: Entry): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const patience = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, waitMs);
+    });
+    await Promise.race([this.deliverNow(id, entry), patience]);
+    clearTimeout(timer);
+  }
+
   async #relay(): Promise<void> {
     while (!this.#stopping.signal.aborted) {
       const claimed = await this.#claim().catch((error: unknown) => {

@@ -16,6 +16,9 @@ const LIST = ['users'];
 const LIST_ALL_BATCH = 1_000;
 const MAX_RETRY_DELAY_MS = 20;
 
+/** How long a sign-up waits for its subscription, which follows in any case. */
+const SUBSCRIBE_WAIT_MS = 500;
+
 /** The accounts: signing up, changing, leaving, and proving who one is. */
 export class Users {
   constructor(
@@ -31,7 +34,8 @@ export class Users {
     const record = { name, email, password: await this.passwords.hash(password) };
     const entryId = await this.store.createUser(record);
     if (entryId === undefined) throw emailTaken();
-    void this.subscriptions.deliverNow(entryId, { email });
+    // In the healthy case the user is subscribed by now, so that unsubscribing at once is not overtaken.
+    await this.subscriptions.deliverWithin(SUBSCRIBE_WAIT_MS, entryId, { email });
     return toUser(record);
   }
 

@@ -2,7 +2,7 @@ import { ServiceError } from './errors.js';
 
 /** What a request brings along besides its input. */
 export interface RequestContext {
-  /** When the caller stops waiting, in milliseconds since the epoch. Nothing done for it may take longer. */
+  /** When the caller stops waiting, in milliseconds since the epoch. It is answered by then. */
   readonly deadline: number;
 }
 

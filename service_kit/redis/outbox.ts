@@ -201,7 +201,7 @@ const claimScript = defineScript(
   redis.pcall('XGROUP', 'CREATE', KEYS[1], '${GROUP}', '0')
   local claimed = redis.call('XAUTOCLAIM', KEYS[1], '${GROUP}', '${GROUP}', ARGV[1], '0', 'COUNT', ARGV[2])[2]
   if #claimed < tonumber(ARGV[2]) then
-    -- Entries that were added without being claimed.
+    -- Entries added without a claim, unless an enqueued one has moved the group past them.
     local fresh = redis.call('XREADGROUP', 'GROUP', '${GROUP}', '${GROUP}', 'COUNT', ARGV[2] - #claimed, 'STREAMS', KEYS[1], '>')
     for _, entry in ipairs(fresh and fresh[1][2] or {}) do claimed[#claimed + 1] = entry end
   end

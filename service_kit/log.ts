@@ -22,7 +22,8 @@ export async function createLogger(name: string, level: string, format: 'json' |
     formatters: { level: (label) => ({ level: label }) },
     serializers: { err: describeError },
   };
-  if (format === 'json') return pino(options);
+  // Written at once: what a killed process has shown, or complained of, is not lost with it.
+  if (format === 'json') return pino(options, pino.destination({ sync: true }));
 
   // Not among the production dependencies: nobody reads a container's log line by line.
   const { default: pretty } = await import('pino-pretty').catch(() => {

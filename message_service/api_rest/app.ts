@@ -3,13 +3,15 @@ import { ServiceError } from '@messaging/service_kit/errors';
 import { parseInput } from '@messaging/service_kit/input';
 import type { Component } from '@messaging/service_kit/lifecycle';
 import type { Logger } from '@messaging/service_kit/log';
-import { MESSAGE_BODY_LIMIT_BYTES } from '@messaging/service_kit/rest/app';
 import { readEmailQuery } from '@messaging/service_kit/rest/email-query';
 import { RestServer } from '@messaging/service_kit/rest/server';
 import { z } from 'zod';
 import type { MessageServiceConfig } from '../config.js';
 import { messageContent, requestId } from '../domain/message.js';
 import { createMessageService } from '../service.js';
+
+/** Enough for a message of 64 KiB, however much of it JSON has to escape. */
+const MESSAGE_BODY_LIMIT_BYTES = 512 * 1024;
 
 const newMessage = z.object({
   sender_email: requiredEmail,

@@ -23,14 +23,19 @@ const MAX_REFUSALS = 5;
 
 /**
  * Lua for a script that stores something and enqueues what has to follow from it: `enqueue(stream, entry)` writes
- * an entry, already claimed for the process that runs the script, and returns its id. The group is made here
- * since a Redis that lost its data has lost it as well.
+ * an entry, already claimed for the process that runs the script, and returns its id. The relays only look at what
+ * is claimed. A stream that is new, or that Redis has lost, has no group yet.
  */
 export const enqueueLua = `
   local function enqueue(stream, entry)
-    redis.pcall('XGROUP', 'CREATE', stream, '${GROUP}', '0', 'MKSTREAM')
     local id = redis.call('XADD', stream, '*', 'entry', entry)
-    redis.call('XCLAIM', stream, '${GROUP}', '${GROUP}', 0, id, 'FORCE', 'JUSTID', 'LASTID', id)
+    local function claim()
+      return redis.pcall('XCLAIM', stream, '${GROUP}', '${GROUP}', 0, id, 'FORCE', 'JUSTID', 'LASTID', id)
+    end
+    if claim().err then
+      redis.call('XGROUP', 'CREATE', stream, '${GROUP}', '0')
+      claim()
+    end
     return id
   end
 `;
@@ -199,13 +204,7 @@ const claimScript = defineScript(
   `
   if redis.call('EXISTS', KEYS[1]) == 0 then return {} end
   redis.pcall('XGROUP', 'CREATE', KEYS[1], '${GROUP}', '0')
-  local claimed = redis.call('XAUTOCLAIM', KEYS[1], '${GROUP}', '${GROUP}', ARGV[1], '0', 'COUNT', ARGV[2])[2]
-  if #claimed < tonumber(ARGV[2]) then
-    -- Entries added without a claim, unless an enqueued one has moved the group past them.
-    local fresh = redis.call('XREADGROUP', 'GROUP', '${GROUP}', '${GROUP}', 'COUNT', ARGV[2] - #claimed, 'STREAMS', KEYS[1], '>')
-    for _, entry in ipairs(fresh and fresh[1][2] or {}) do claimed[#claimed + 1] = entry end
-  end
-  return claimed
+  return redis.call('XAUTOCLAIM', KEYS[1], '${GROUP}', '${GROUP}', ARGV[1], '0', 'COUNT', ARGV[2])[2]
   `,
 );
 

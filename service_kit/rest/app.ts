@@ -7,9 +7,6 @@ import { InFlight, type RequestContext } from '../request.js';
 
 const BODY_LIMIT_BYTES = 100 * 1024;
 
-/** Enough for a message of 64 KiB, however much of it JSON has to escape. */
-export const MESSAGE_BODY_LIMIT_BYTES = 512 * 1024;
-
 /** What a REST door says about its service. */
 export interface RestService {
   /** The service's name, for people. */

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import getPort from 'get-port';
+import { enqueueLua } from '@messaging/service_kit/redis/outbox';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ROOT_FOLDER } from '../../scripts/dist/suite.js';
 import { connect } from '../helpers/clients.js';
@@ -62,7 +63,8 @@ function isNotified(email: string): Promise<boolean> {
 
 test('a poison is listed without its content, and one that was put right is delivered', async () => {
   const poison = notificationFor('poison@example.com', 'x'.repeat(200));
-  await clients.redis(1).xadd('outbox:notify', '*', 'entry', JSON.stringify(poison));
+  const enqueue = `${enqueueLua} return enqueue(KEYS[1], ARGV[1])`;
+  await clients.redis(1).eval(enqueue, 1, 'outbox:notify', JSON.stringify(poison));
   const [poisonId] = await waitFor(
     async () => (await clients.redis(1).xrange('outbox:notify:dead', '-', '+'))[0],
     { what: 'the poison is a dead letter', timeoutMs: 60_000 },

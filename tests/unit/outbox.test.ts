@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { ServiceError } from '@messaging/service_kit/errors';
 import { createLogger } from '@messaging/service_kit/log';
 import { RedisConnection } from '@messaging/service_kit/redis/connection';
-import { Outbox } from '@messaging/service_kit/redis/outbox';
+import { enqueueLua, Outbox } from '@messaging/service_kit/redis/outbox';
 import { afterEach, beforeEach, expect, inject, test } from 'vitest';
 import { z } from 'zod';
 import { waitFor } from '../helpers/wait-for.js';
@@ -57,8 +57,8 @@ function fail(kind: 'unavailable' | 'tooSlow' | 'internal'): () => never {
 }
 
 async function enqueue(text: string): Promise<string> {
-  const id = await connection.client.xadd(stream, '*', 'entry', text);
-  return z.string().parse(id);
+  const lua = `${enqueueLua} return enqueue(KEYS[1], ARGV[1])`;
+  return z.string().parse(await connection.client.eval(lua, 1, stream, text));
 }
 
 const waiting = () => connection.client.xlen(stream);
@@ -142,7 +142,9 @@ test.each(['{ not JSON', '"another shape"', '{"name":7}', ''])(
 );
 
 test('an entry with other fields becomes a dead letter with all of them', async () => {
-  await connection.client.xadd(stream, '*', 'colour', 'red', 'size', '3');
+  await enqueue(JSON.stringify({ name: 'before' }));
+  const id = z.string().parse(await connection.client.xadd(stream, '*', 'colour', 'red', 'size', '3'));
+  await connection.client.xclaim(stream, 'relay', 'relay', 0, id, 'FORCE', 'JUSTID', 'LASTID', id);
   outbox.start();
   await waitUntilEmpty();
   expect((await deadLetters()).map(([, fields]) => fields)).toEqual([

@@ -10,13 +10,15 @@ export const optionalEmail = email.default('');
 export const requiredEmail = email.min(1, 'is required');
 
 /** The most characters of an address (RFC 5321, section 4.5.3.1.3). */
-const MAX_EMAIL_LENGTH = 254;
+export const MAX_EMAIL_LENGTH = 254;
+
+const tooLong = `must be at most ${MAX_EMAIL_LENGTH} characters`;
 
 /** An email that something is stored for, whether or not it is an account's. */
-export const recordedEmail = requiredEmail.max(
-  MAX_EMAIL_LENGTH,
-  `must be at most ${MAX_EMAIL_LENGTH} characters`,
-);
+export const recordedEmail = requiredEmail.max(MAX_EMAIL_LENGTH, tooLong);
+
+/** An email that is stored with something, where a caller names one. */
+export const optionalRecordedEmail = email.max(MAX_EMAIL_LENGTH, tooLong).default('');
 
 /**
  * An email that an account can have: a valid ASCII address, as the HTML standard defines one
@@ -29,6 +31,6 @@ export const accountEmail = z
   .string()
   .trim()
   .min(1, 'is required')
-  .max(MAX_EMAIL_LENGTH, `must be at most ${MAX_EMAIL_LENGTH} characters`)
+  .max(MAX_EMAIL_LENGTH, tooLong)
   .regex(z.regexes.html5Email, 'must be an email address, such as alice@example.com')
   .toLowerCase();

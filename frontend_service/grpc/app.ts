@@ -21,15 +21,18 @@ const notification = z.object({
 export function createGrpcApp(config: FrontendServiceConfig, logger: Logger): Component[] {
   const { feed, components } = createFrontendService(logger);
 
+  const receive = async ({ sender_email, receiver_email, id }: z.output<typeof notification>) => {
+    feed.show({ senderEmail: sender_email, receiverEmail: receiver_email, id });
+    return { success: true };
+  };
+
   const server = new GrpcServer(
     config,
     logger,
     { name: 'frontend_service.FrontendService', definition: FrontendService.service, dependencies: [] },
-    (unary): FrontendServiceHandlers => ({
-      ReceiveNotification: unary(notification, async ({ sender_email, receiver_email, id }) => {
-        feed.show({ senderEmail: sender_email, receiverEmail: receiver_email, id });
-        return { success: true };
-      }),
+    ({ unary, batch }): FrontendServiceHandlers => ({
+      ReceiveNotification: unary(notification, receive),
+      ReceiveNotifications: batch('notifications', notification, receive),
     }),
   );
   return [...components, server];

@@ -1,8 +1,11 @@
+import type { requestCallback } from '@grpc/grpc-js';
 import type { ProtoGrpcType } from '@messaging/proto_definitions/notification';
+import type { CreateNotificationsResponse__Output } from '@messaging/proto_definitions/notification_service/CreateNotificationsResponse';
 import type { NotificationServiceClient } from '@messaging/proto_definitions/notification_service/NotificationService';
 import { Peer } from '@messaging/service_kit/grpc/peer';
 import { loadProto } from '@messaging/service_kit/grpc/proto';
 import type { Logger } from '@messaging/service_kit/log';
+import type { RequestContext } from '@messaging/service_kit/request';
 import type { PendingNotification } from '../domain/message.js';
 
 const { NotificationService } = loadProto<ProtoGrpcType>('notification.proto').notification_service;
@@ -10,9 +13,18 @@ const { NotificationService } = loadProto<ProtoGrpcType>('notification.proto').n
 /** NotificationService, as MessageService needs it. */
 export class NotificationGateway {
   readonly peer: Peer<NotificationServiceClient>;
+  readonly #create: (notification: PendingNotification, context: RequestContext) => Promise<unknown>;
 
   constructor(address: string, timeoutMs: number, logger: Logger) {
     this.peer = new Peer('NotificationService', address, timeoutMs, logger, NotificationService);
+    this.#create = this.peer.coalesce(
+      (
+        notifications: PendingNotification[],
+        options,
+        callback: requestCallback<CreateNotificationsResponse__Output>,
+      ) => this.peer.client.CreateNotifications({ notifications }, options, callback),
+      (reply) => reply.results,
+    );
   }
 
   /**
@@ -22,8 +34,6 @@ export class NotificationGateway {
    * @throws {ServiceError} when NotificationService does not say that it has done so.
    */
   async createNotification(notification: PendingNotification): Promise<void> {
-    await this.peer.call({ deadline: Infinity }, (options, callback) =>
-      this.peer.client.CreateNotification(notification, options, callback),
-    );
+    await this.#create(notification, { deadline: Infinity });
   }
 }

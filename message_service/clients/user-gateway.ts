@@ -1,6 +1,8 @@
+import type { requestCallback } from '@grpc/grpc-js';
 import type { ProtoGrpcType } from '@messaging/proto_definitions/user';
-import type { CheckUserExistsResponse__Output } from '@messaging/proto_definitions/user_service/CheckUserExistsResponse';
+import type { CheckUsersExistResponse__Output } from '@messaging/proto_definitions/user_service/CheckUsersExistResponse';
 import type { UserServiceClient } from '@messaging/proto_definitions/user_service/UserService';
+import { MAX_EMAIL_LENGTH } from '@messaging/service_kit/email';
 import { Peer } from '@messaging/service_kit/grpc/peer';
 import { loadProto } from '@messaging/service_kit/grpc/proto';
 import type { Logger } from '@messaging/service_kit/log';
@@ -11,16 +13,21 @@ const { UserService } = loadProto<ProtoGrpcType>('user.proto').user_service;
 /** UserService, as MessageService needs it. */
 export class UserGateway {
   readonly peer: Peer<UserServiceClient>;
+  readonly #checkExists: (email: string, context: RequestContext) => Promise<{ exists: boolean }>;
 
   constructor(address: string, timeoutMs: number, logger: Logger) {
     this.peer = new Peer('UserService', address, timeoutMs, logger, UserService);
+    this.#checkExists = this.peer.coalesce(
+      (emails: string[], options, callback: requestCallback<CheckUsersExistResponse__Output>) =>
+        this.peer.client.CheckUsersExist({ emails }, options, callback),
+      (reply) => reply.exists.map((exists) => ({ exists })),
+    );
   }
 
   /** Tells whether an account exists. @throws {ServiceError} when UserService does not say. */
   async exists(email: string, context: RequestContext): Promise<boolean> {
-    const reply = await this.peer.call<CheckUserExistsResponse__Output>(context, (options, callback) =>
-      this.peer.client.CheckUserExists({ email }, options, callback),
-    );
-    return reply.exists ?? false;
+    // None is longer, and what is long would take the room of others in a batch.
+    if (email.length > MAX_EMAIL_LENGTH) return false;
+    return (await this.#checkExists(email, context)).exists;
   }
 }

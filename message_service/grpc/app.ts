@@ -36,7 +36,7 @@ export function createGrpcApp(config: MessageServiceConfig, logger: Logger): Com
     config,
     logger,
     { name: 'message_service.MessageService', definition: MessageService.service, dependencies: [redis] },
-    (unary): MessageServiceHandlers => ({
+    ({ unary }): MessageServiceHandlers => ({
       SendMessage: unary(sendRequest, async ({ message, request_id }, context) => {
         const { sender_email, receiver_email, content } = message;
         const outcome = await messages.sendMessage(

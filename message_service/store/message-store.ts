@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { RedisConnection } from '@messaging/service_kit/redis/connection';
 import { enqueueLua } from '@messaging/service_kit/redis/outbox';
-import { defineScript, runScript } from '@messaging/service_kit/redis/script';
+import { defineScript } from '@messaging/service_kit/redis/script';
 import { z } from 'zod';
 import { type MessageList, type MessageRecord, messageRecord, type NewMessage } from '../domain/message.js';
 
@@ -74,8 +74,7 @@ export class MessageStore {
     const { senderEmail, receiverEmail, content, requestId } = message;
     const timestamp = storedAt.toISOString();
     const parties = { sender_email: senderEmail, receiver_email: receiverEmail };
-    const [result, messageId, entryId] = await runScript(
-      this.#redis,
+    const [result, messageId, entryId] = await this.#connection.run(
       addMessageScript,
       [
         key.counter,
@@ -121,8 +120,7 @@ export class MessageStore {
   ): Promise<SliceRead> {
     const index = withEmail ? key.thread(userEmail, withEmail) : key.mailbox(userEmail);
     const [start, end] = newestFirst ? ['+inf', '-inf'] : ['-inf', '+inf'];
-    const [texts, bytes, stoppedBy, lastId] = await runScript(
-      this.#redis,
+    const [texts, bytes, stoppedBy, lastId] = await this.#connection.run(
       readMessagesScript,
       [index],
       [

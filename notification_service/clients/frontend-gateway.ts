@@ -1,8 +1,12 @@
+import type { requestCallback } from '@grpc/grpc-js';
 import type { ProtoGrpcType } from '@messaging/proto_definitions/frontend';
 import type { FrontendServiceClient } from '@messaging/proto_definitions/frontend_service/FrontendService';
+import type { Notification } from '@messaging/proto_definitions/frontend_service/Notification';
+import type { ReceiveNotificationsResponse__Output } from '@messaging/proto_definitions/frontend_service/ReceiveNotificationsResponse';
 import { Peer } from '@messaging/service_kit/grpc/peer';
 import { loadProto } from '@messaging/service_kit/grpc/proto';
 import type { Logger } from '@messaging/service_kit/log';
+import type { RequestContext } from '@messaging/service_kit/request';
 import type { NotificationRecord } from '../domain/notification.js';
 
 const { FrontendService } = loadProto<ProtoGrpcType>('frontend.proto').frontend_service;
@@ -10,9 +14,18 @@ const { FrontendService } = loadProto<ProtoGrpcType>('frontend.proto').frontend_
 /** FrontendService, as NotificationService needs it. */
 export class FrontendGateway {
   readonly peer: Peer<FrontendServiceClient>;
+  readonly #receive: (notification: Notification, context: RequestContext) => Promise<unknown>;
 
   constructor(address: string, timeoutMs: number, logger: Logger) {
     this.peer = new Peer('FrontendService', address, timeoutMs, logger, FrontendService);
+    this.#receive = this.peer.coalesce(
+      (
+        notifications: Notification[],
+        options,
+        callback: requestCallback<ReceiveNotificationsResponse__Output>,
+      ) => this.peer.client.ReceiveNotifications({ notifications }, options, callback),
+      (reply) => reply.results,
+    );
   }
 
   /** Has a stored notification shown. @throws {ServiceError} when FrontendService does not say that it took it. */
@@ -22,12 +35,6 @@ export class FrontendGateway {
       ...(id === undefined ? {} : { id }),
       ...(message_id === undefined ? {} : { message_id }),
     };
-    await this.peer.call({ deadline: Infinity }, (options, callback) =>
-      this.peer.client.ReceiveNotification(
-        { sender_email, receiver_email, timestamp, read, ...known },
-        options,
-        callback,
-      ),
-    );
+    await this.#receive({ sender_email, receiver_email, timestamp, read, ...known }, { deadline: Infinity });
   }
 }

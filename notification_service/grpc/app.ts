@@ -1,6 +1,6 @@
 import type { ProtoGrpcType } from '@messaging/proto_definitions/notification';
 import type { NotificationServiceHandlers } from '@messaging/proto_definitions/notification_service/NotificationService';
-import { optionalEmail, recordedEmail } from '@messaging/service_kit/email';
+import { optionalEmail, optionalRecordedEmail, recordedEmail } from '@messaging/service_kit/email';
 import { loadProto } from '@messaging/service_kit/grpc/proto';
 import { GrpcServer } from '@messaging/service_kit/grpc/server';
 import type { Component } from '@messaging/service_kit/lifecycle';
@@ -12,7 +12,7 @@ import { createNotificationService } from '../service.js';
 const { NotificationService } = loadProto<ProtoGrpcType>('notification.proto').notification_service;
 
 const newNotification = z.object({
-  sender_email: optionalEmail,
+  sender_email: optionalRecordedEmail,
   receiver_email: recordedEmail,
   message_id: z.string().max(128, 'must be at most 128 characters').optional(),
 });
@@ -23,6 +23,10 @@ const subscriber = z.object({ email: recordedEmail });
 export function createGrpcApp(config: NotificationServiceConfig, logger: Logger): Component[] {
   const { notifications, redis, components } = createNotificationService(config, logger);
 
+  const create = async ({ sender_email, receiver_email, message_id }: z.output<typeof newNotification>) => ({
+    success: await notifications.createNotification(sender_email, receiver_email, message_id || undefined),
+  });
+
   const server = new GrpcServer(
     config,
     logger,
@@ -31,14 +35,9 @@ export function createGrpcApp(config: NotificationServiceConfig, logger: Logger)
       definition: NotificationService.service,
       dependencies: [redis],
     },
-    (unary): NotificationServiceHandlers => ({
-      CreateNotification: unary(newNotification, async ({ sender_email, receiver_email, message_id }) => ({
-        success: await notifications.createNotification(
-          sender_email,
-          receiver_email,
-          message_id || undefined,
-        ),
-      })),
+    ({ unary, batch }): NotificationServiceHandlers => ({
+      CreateNotification: unary(newNotification, create),
+      CreateNotifications: batch('notifications', newNotification, create),
 
       CheckUserSubscribed: unary(userQuery, async ({ email }) => ({
         subscribed: await notifications.isSubscribed(email),

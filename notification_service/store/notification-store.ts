@@ -1,6 +1,6 @@
 import type { RedisConnection } from '@messaging/service_kit/redis/connection';
 import { enqueueLua } from '@messaging/service_kit/redis/outbox';
-import { defineScript, runScript } from '@messaging/service_kit/redis/script';
+import { defineScript } from '@messaging/service_kit/redis/script';
 import { z } from 'zod';
 import { type NewNotification, type NotificationRecord, notificationRecord } from '../domain/notification.js';
 import { type SubscriptionRecord, subscriptionRecord } from '../domain/subscription.js';
@@ -43,8 +43,7 @@ export class NotificationStore {
    */
   async addUnlessUnsubscribed(notification: NewNotification): Promise<AddOutcome> {
     const receiver = notification.receiver_email;
-    const [result, text, entryId] = await runScript(
-      this.#redis,
+    const [result, text, entryId] = await this.#connection.run(
       addUnlessUnsubscribedScript,
       [
         key.subscriptions,

@@ -9,10 +9,12 @@ import {
   type ServiceError as GrpcError,
   status,
 } from '@grpc/grpc-js';
+import { Coalescer } from '../coalescer.js';
 import { ServiceError } from '../errors.js';
 import type { Component, Dependency } from '../lifecycle.js';
 import type { Logger } from '../log.js';
 import type { RequestContext } from '../request.js';
+import { z } from 'zod';
 
 const channelOptions: ChannelOptions = {
   // Spreads the calls over every replica that the name resolves to, and notices new addresses within a second.
@@ -24,6 +26,9 @@ const channelOptions: ChannelOptions = {
   'grpc.keepalive_time_ms': 10_000,
   'grpc.keepalive_timeout_ms': 3_000,
 };
+
+/** How many batches of one kind a peer works on at once. */
+const MAX_BATCHES_IN_FLIGHT = 4;
 
 /** The connection to another service: it connects in the background and again after every loss. */
 export class Peer<ServiceClient extends Client> implements Component, Dependency {
@@ -94,11 +99,55 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
     });
   }
 
+  /**
+   * Makes the way to ask the peer about one item, through one of its batch methods: what is asked at the same time
+   * shares a call.
+   *
+   * @param invoke passes the items, `options` and `callback` to the method of the generated client
+   * @param read takes the results out of the reply, in the order of the items; one with a `code` failed
+   * @returns a function that throws as `call` does, for its item alone.
+   */
+  coalesce<Item, Reply, Result extends object>(
+    invoke: (items: Item[], options: CallOptions, callback: requestCallback<Reply>) => void,
+    read: (reply: Reply) => Result[],
+  ): (item: Item, context: RequestContext) => Promise<Result> {
+    const ask = async (items: Item[], deadline: number): Promise<PromiseSettledResult<Result>[]> => {
+      const reply = await this.call<Reply>({ deadline }, (options, callback) =>
+        invoke(items, options, callback),
+      );
+      return read(reply).map((result) => this.#settle(result));
+    };
+    const coalescer = new Coalescer<Item, Result>({
+      name: this.name,
+      maxBatchesInFlight: MAX_BATCHES_IN_FLIGHT,
+      send: async (items, deadline) => {
+        try {
+          return await ask(items, deadline);
+        } catch (error) {
+          const isRefused = error instanceof ServiceError && error.kind === 'internal';
+          if (!isRefused || items.length === 1) throw error;
+          // One of them must have been too much for the peer: the others need not suffer for it.
+          const outcomes = await Promise.allSettled(items.map(async (item) => ask([item], deadline)));
+          return outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? outcome.value : outcome));
+        }
+      },
+    });
+    return (item, { deadline }) => coalescer.run(item, Math.min(deadline, Date.now() + this.#timeoutMs));
+  }
+
+  #settle<Result extends object>(result: Result): PromiseSettledResult<Result> {
+    const failure = itemFailure.safeParse(result);
+    if (!failure.success) return { status: 'fulfilled', value: result };
+    const { code, details } = failure.data;
+    const cause = Object.assign(new Error(details), { code, details });
+    return { status: 'rejected', reason: this.#describe(cause) };
+  }
+
   #connectivity(): connectivityState {
     return this.client.getChannel().getConnectivityState(true);
   }
 
-  #describe(error: GrpcError): ServiceError {
+  #describe(error: Pick<GrpcError, 'code' | 'details'>): ServiceError {
     this.#logger.debug({ peer: this.name, err: error }, 'call failed');
     switch (isReset(error) ? status.UNAVAILABLE : error.code) {
       case status.UNAVAILABLE:
@@ -122,6 +171,8 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
 }
 
 /** Many cancelled calls make HTTP/2 reset healthy ones, which grpc-js reports as INTERNAL (grpc-node issue 2625). */
-function isReset(error: GrpcError): boolean {
+function isReset(error: Pick<GrpcError, 'code' | 'details'>): boolean {
   return error.code === status.INTERNAL && error.details.includes('RST_STREAM');
 }
+
+const itemFailure = z.object({ code: z.number(), details: z.string().default('') });

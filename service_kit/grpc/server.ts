@@ -13,8 +13,8 @@ import type { ProcessConfig } from '../config.js';
 import type { Component, VitalDependency } from '../lifecycle.js';
 import { listenError } from '../listen-error.js';
 import type { Logger } from '../log.js';
+import { createHandlerAdapters, type HandlerAdapters } from './handlers.js';
 import { createReflection } from './reflection.js';
-import { createUnaryAdapter, type UnaryAdapter } from './unary.js';
 
 /** What a gRPC door says about its service. */
 export interface GrpcService {
@@ -36,14 +36,14 @@ export class GrpcServer implements Component {
     private readonly config: ProcessConfig & { grpcPort: number },
     private readonly logger: Logger,
     private readonly service: GrpcService,
-    createHandlers: (unary: UnaryAdapter) => UntypedServiceImplementation,
+    createHandlers: (adapters: HandlerAdapters) => UntypedServiceImplementation,
   ) {
     this.#server = new Server({
       interceptors: [(method, call) => this.#intercept(method.responseStream, call)],
       // Above the bound on calls under way, so that those beyond it are refused rather than held back unheard.
       'grpc.max_concurrent_streams': 2 * config.maxInFlight,
     });
-    this.#server.addService(service.definition, createHandlers(createUnaryAdapter({ ...config, logger })));
+    this.#server.addService(service.definition, createHandlers(createHandlerAdapters({ ...config, logger })));
     this.#health = new HealthImplementation();
     this.#updateHealth();
     this.#health.addToServer(this.#server);

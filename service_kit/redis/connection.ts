@@ -2,7 +2,9 @@ import { EventEmitter } from 'node:events';
 import { Redis } from 'ioredis';
 import type { RedisConfig } from '../config.js';
 import type { Component, VitalDependency } from '../lifecycle.js';
+import { Coalescer } from '../coalescer.js';
 import type { Logger } from '../log.js';
+import { runScripts, type Script, type ScriptCall } from './script.js';
 
 const PROBE_INTERVAL_MS = 1_000;
 const MAX_RECONNECT_DELAY_MS = 1_000;
@@ -19,6 +21,7 @@ export class RedisConnection implements Component, VitalDependency {
   #probe: NodeJS.Timeout | undefined;
   static #hasWarned = false;
   readonly #events = new EventEmitter<{ change: [] }>();
+  readonly #scripts: Coalescer<ScriptCall, unknown>;
   readonly #logger: Logger;
   readonly #address: string;
 
@@ -39,6 +42,12 @@ export class RedisConnection implements Component, VitalDependency {
       retryStrategy: (attempt) =>
         Math.min(50 * 2 ** Math.min(attempt, 10), MAX_RECONNECT_DELAY_MS) * (0.5 + Math.random() / 2),
     });
+    // Scripts of one turn share a round trip. They don't wait for one another: a Redis that hangs would add up delays.
+    this.#scripts = new Coalescer({
+      name: 'Redis',
+      maxBatchesInFlight: Infinity,
+      send: async (calls) => runScripts(this.client, calls),
+    });
     this.client.on('ready', () => void this.#check());
     this.client.on('ready', () => void this.#warnOfEviction());
     this.client.on('close', () => this.#set(false));
@@ -51,6 +60,11 @@ export class RedisConnection implements Component, VitalDependency {
 
   onChange(listener: () => void): void {
     this.#events.on('change', listener);
+  }
+
+  /** Runs a script as one atomic step. Those that are run in the same turn share a round trip. */
+  async run<Reply>(script: Script<Reply>, keys: string[], args: (string | number)[]): Promise<Reply> {
+    return script.reply.parse(await this.#scripts.run({ script, keys, args }));
   }
 
   start(): void {

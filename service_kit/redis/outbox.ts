@@ -1,12 +1,11 @@
 import { EventEmitter, once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import pLimit from 'p-limit';
 import { z } from 'zod';
 import { toServiceError } from '../errors.js';
 import type { Component } from '../lifecycle.js';
 import type { Logger } from '../log.js';
 import type { RedisConnection } from './connection.js';
-import { defineScript, runScript } from './script.js';
+import { defineScript } from './script.js';
 
 /** One consumer group whose one consumer stands for every replica: whoever claims an idle entry delivers it. */
 const GROUP = 'relay';
@@ -16,7 +15,9 @@ const CLAIM_AFTER_IDLE_MS = 2_000;
 const POLL_INTERVAL_MS = 500;
 const MAX_BACKOFF_MS = 10_000;
 const BATCH_SIZE = 256;
-const CONCURRENCY = 16;
+
+/** Acknowledgements go out together: nothing waits for them, and an entry is left alone for longer than that. */
+const ACKNOWLEDGE_AFTER_MS = 20;
 
 /** How often an entry may be refused for good before it goes to the dead letters. */
 const MAX_REFUSALS = 5;
@@ -68,7 +69,8 @@ export class Outbox<Entry> implements Component {
   readonly #stopping = new AbortController();
   readonly #underWay = new Set<Promise<void>>();
   readonly #refusals = new Map<string, number>();
-  readonly #limit = pLimit(CONCURRENCY);
+  #acknowledgements: string[] = [];
+  #acknowledging: Promise<void> | undefined;
   #failuresInARow = 0;
 
   constructor(
@@ -86,7 +88,10 @@ export class Outbox<Entry> implements Component {
   async stop(graceMs: number): Promise<void> {
     this.#stopping.abort();
     const patience = AbortSignal.timeout(graceMs);
-    await Promise.race([Promise.all(this.#underWay), once(patience, 'abort')]);
+    const drain = async () => {
+      while (this.#underWay.size > 0) await Promise.all(this.#underWay);
+    };
+    await Promise.race([drain(), once(patience, 'abort')]);
   }
 
   /** Delivers an entry that this process has just enqueued. Never fails: what is not delivered is left to a relay. */
@@ -110,7 +115,7 @@ export class Outbox<Entry> implements Component {
         this.logger.debug({ err: error, stream: this.options.stream }, 'the relay could not claim');
         return [];
       });
-      await Promise.all(claimed.map(([id, fields]) => this.#limit(() => this.#redeliver(id, fields))));
+      await Promise.all(claimed.map(async ([id, fields]) => this.#redeliver(id, fields)));
       if (claimed.length === BATCH_SIZE && this.#failuresInARow === 0) continue;
       await sleep(this.#delayMs(), undefined, { signal: this.#stopping.signal }).catch(() => {});
     }
@@ -123,12 +128,7 @@ export class Outbox<Entry> implements Component {
   }
 
   async #claim(): Promise<[id: string, fields: string[]][]> {
-    return runScript(
-      this.connection.client,
-      claimScript,
-      [this.options.stream],
-      [CLAIM_AFTER_IDLE_MS, BATCH_SIZE],
-    );
+    return this.connection.run(claimScript, [this.options.stream], [CLAIM_AFTER_IDLE_MS, BATCH_SIZE]);
   }
 
   async #redeliver(id: string, fields: string[]): Promise<void> {
@@ -146,14 +146,33 @@ export class Outbox<Entry> implements Component {
   async #attempt(id: string, entry: Entry): Promise<void> {
     try {
       await this.options.deliver(entry);
-      await runScript(this.connection.client, acknowledgeScript, [this.options.stream], [id]);
       this.#failuresInARow = 0;
       this.#refusals.delete(id);
-      this.events.emit('delivered');
+      this.#acknowledge(id);
     } catch (thrown) {
       const error = toServiceError(thrown);
       if (error.kind === 'internal') await this.#refused(id, error);
       else this.#postponed(error);
+    }
+  }
+
+  /** Has a delivered entry removed, soon. Should that fail, the entry is delivered again. */
+  #acknowledge(id: string): void {
+    this.#acknowledgements.push(id);
+    this.#acknowledging ??= this.#track(this.#sendAcknowledgements());
+  }
+
+  async #sendAcknowledgements(): Promise<void> {
+    await sleep(ACKNOWLEDGE_AFTER_MS, undefined, { signal: this.#stopping.signal }).catch(() => {});
+    this.#acknowledging = undefined;
+    while (this.#acknowledgements.length > 0) {
+      const ids = this.#acknowledgements.splice(0, BATCH_SIZE);
+      try {
+        await this.connection.run(acknowledgeScript, [this.options.stream], ids);
+        for (const _ of ids) this.events.emit('delivered');
+      } catch (error) {
+        this.logger.debug({ err: error, stream: this.options.stream }, 'deliveries were not acknowledged');
+      }
     }
   }
 
@@ -174,7 +193,7 @@ export class Outbox<Entry> implements Component {
   async #bury(id: string, reason: string): Promise<void> {
     const { stream } = this.options;
     try {
-      await runScript(this.connection.client, buryScript, [stream, `${stream}:dead`], [id, reason]);
+      await this.connection.run(buryScript, [stream, `${stream}:dead`], [id, reason]);
     } catch (error) {
       this.#postponed(error instanceof Error ? error : new Error(String(error)));
       return;
@@ -184,7 +203,7 @@ export class Outbox<Entry> implements Component {
     this.events.emit('deadLettered');
   }
 
-  #track(work: Promise<void>): Promise<void> {
+  async #track(work: Promise<void>): Promise<void> {
     this.#underWay.add(work);
     return work.finally(() => this.#underWay.delete(work));
   }
@@ -211,8 +230,8 @@ const claimScript = defineScript(
 const acknowledgeScript = defineScript(
   z.number(),
   `
-  redis.call('XACK', KEYS[1], '${GROUP}', ARGV[1])
-  return redis.call('XDEL', KEYS[1], ARGV[1])
+  redis.call('XACK', KEYS[1], '${GROUP}', unpack(ARGV))
+  return redis.call('XDEL', KEYS[1], unpack(ARGV))
   `,
 );
 

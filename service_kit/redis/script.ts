@@ -14,20 +14,45 @@ export function defineScript<Reply>(reply: z.ZodType<Reply>, lua: string): Scrip
   return { lua, sha: createHash('sha1').update(lua).digest('hex'), reply };
 }
 
-/** Runs a script by its hash, and in full where this Redis does not know it yet. */
+/** A script with what it works on. */
+export interface ScriptCall {
+  script: Script<unknown>;
+  keys: string[];
+  args: (string | number)[];
+}
+
+/** Runs a script as one atomic step. */
 export async function runScript<Reply>(
   client: Redis,
   script: Script<Reply>,
   keys: string[],
   args: (string | number)[],
 ): Promise<Reply> {
-  const reply: unknown = await client
-    .evalsha(script.sha, keys.length, ...keys, ...args)
-    .catch((error: unknown) => {
-      if (error instanceof Error && error.message.startsWith('NOSCRIPT')) {
-        return client.eval(script.lua, keys.length, ...keys, ...args);
-      }
-      throw error;
-    });
-  return script.reply.parse(reply);
+  return script.reply.parse(await runInFull(client, { script, keys, args }));
+}
+
+/**
+ * Runs scripts in one round trip, each by its hash, and in full where this Redis does not know it yet. Each is an atomic
+ * step of its own: one that fails, fails alone.
+ */
+export async function runScripts(
+  client: Redis,
+  calls: ScriptCall[],
+): Promise<PromiseSettledResult<unknown>[]> {
+  const pipeline = client.pipeline();
+  for (const { script, keys, args } of calls) pipeline.evalsha(script.sha, keys.length, ...keys, ...args);
+  const replies = (await pipeline.exec()) ?? [];
+  return Promise.all(
+    calls.map(async (call, index): Promise<PromiseSettledResult<unknown>> => {
+      const [error, value] = replies[index] ?? [new Error('Redis answered with nothing')];
+      if (!error) return { status: 'fulfilled', value };
+      if (!error.message.startsWith('NOSCRIPT')) return { status: 'rejected', reason: error };
+      const [outcome] = await Promise.allSettled([runInFull(client, call)]);
+      return outcome;
+    }),
+  );
+}
+
+async function runInFull(client: Redis, { script, keys, args }: ScriptCall): Promise<unknown> {
+  return client.eval(script.lua, keys.length, ...keys, ...args);
 }

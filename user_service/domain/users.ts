@@ -48,6 +48,11 @@ export class Users {
     return this.store.userExists(email);
   }
 
+  /** Tells of each email whether an account has it, in the same order. */
+  async usersExist(emails: string[]): Promise<boolean[]> {
+    return this.store.usersExist(emails);
+  }
+
   /**
    * Merges `changes` into an account; everything else about it stays.
    *

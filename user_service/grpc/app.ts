@@ -1,6 +1,7 @@
 import type { ProtoGrpcType } from '@messaging/proto_definitions/user';
 import type { UserServiceHandlers } from '@messaging/proto_definitions/user_service/UserService';
 import { optionalEmail } from '@messaging/service_kit/email';
+import { batchOf } from '@messaging/service_kit/grpc/handlers';
 import { loadProto } from '@messaging/service_kit/grpc/proto';
 import { GrpcServer } from '@messaging/service_kit/grpc/server';
 import type { Component } from '@messaging/service_kit/lifecycle';
@@ -14,6 +15,7 @@ const { UserService } = loadProto<ProtoGrpcType>('user.proto').user_service;
 
 const credentials = z.object({ email: optionalEmail, password: z.string().default('') });
 const userQuery = z.object({ email: optionalEmail });
+const usersQuery = z.object({ emails: batchOf(optionalEmail) });
 const nothing = z.object({});
 const pageQuery = z.object({ page_size: pageSize, page_token: pageToken });
 
@@ -25,13 +27,15 @@ export function createGrpcApp(config: UserServiceConfig, logger: Logger): Compon
     config,
     logger,
     { name: 'user_service.UserService', definition: UserService.service, dependencies: [redis] },
-    (unary): UserServiceHandlers => ({
+    ({ unary }): UserServiceHandlers => ({
       AuthenticateUser: unary(credentials, async ({ email, password }) => ({
         email,
         success: (await users.authenticate(email, password)) !== undefined,
       })),
 
       CheckUserExists: unary(userQuery, async ({ email }) => ({ exists: await users.userExists(email) })),
+
+      CheckUsersExist: unary(usersQuery, async ({ emails }) => ({ exists: await users.usersExist(emails) })),
 
       ListUsers: unary(nothing, async () => ({ users: await users.listAllUsers() })),
 

@@ -1,6 +1,6 @@
 import type { RedisConnection } from '@messaging/service_kit/redis/connection';
 import { enqueueLua } from '@messaging/service_kit/redis/outbox';
-import { defineScript, runScript } from '@messaging/service_kit/redis/script';
+import { defineScript } from '@messaging/service_kit/redis/script';
 import { z } from 'zod';
 import { type UserRecord, userRecord } from '../domain/user.js';
 
@@ -34,6 +34,12 @@ export class UserStore {
     return (await this.#redis.exists(key.user(email))) === 1;
   }
 
+  /** Tells of each email whether an account has it, in the same order. */
+  async usersExist(emails: string[]): Promise<boolean[]> {
+    const exist = await this.#connection.run(usersExistScript, emails.map(key.user), []);
+    return exist.map((count) => count === 1);
+  }
+
   async findUser(email: string): Promise<StoredUser | undefined> {
     const version = await this.#redis.get(key.user(email));
     return version === null ? undefined : { record: parseRecord(version), version };
@@ -44,8 +50,7 @@ export class UserStore {
    * id; to undefined, with nothing stored, when the email is taken.
    */
   async createUser(record: UserRecord): Promise<string | undefined> {
-    const entryId = await runScript(
-      this.#redis,
+    const entryId = await this.#connection.run(
       createUserScript,
       [key.user(record.email), key.index, SUBSCRIBE_STREAM],
       [JSON.stringify(record), record.email, JSON.stringify({ email: record.email })],
@@ -59,8 +64,7 @@ export class UserStore {
     version: string,
     next: UserRecord,
   ): Promise<'replaced' | 'changed' | 'taken'> {
-    return runScript(
-      this.#redis,
+    return this.#connection.run(
       replaceUserScript,
       [key.user(email), key.user(next.email), key.index],
       [version, JSON.stringify(next), email, next.email],
@@ -69,7 +73,7 @@ export class UserStore {
 
   /** Resolves to false when there was no such account. */
   async deleteUser(email: string): Promise<boolean> {
-    return (await runScript(this.#redis, deleteUserScript, [key.user(email), key.index], [email])) === 1;
+    return (await this.#connection.run(deleteUserScript, [key.user(email), key.index], [email])) === 1;
   }
 
   /** Reads up to `count` accounts in the order of their emails, from the first after `after`. */
@@ -102,6 +106,15 @@ export class UserStore {
 function parseRecord(text: string): UserRecord {
   return userRecord.parse(JSON.parse(text));
 }
+
+const usersExistScript = defineScript(
+  z.array(z.number()),
+  `
+  local exist = {}
+  for index, user in ipairs(KEYS) do exist[index] = redis.call('EXISTS', user) end
+  return exist
+  `,
+);
 
 const createUserScript = defineScript(
   z.string(),

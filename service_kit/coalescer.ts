@@ -1,0 +1,113 @@
+import { ServiceError } from './errors.js';
+
+/** The most items of one batch: every batch RPC of the suite takes as many. */
+export const MAX_BATCH_ITEMS = 256;
+
+/** How many items may wait: two for each request that a process works on by default. */
+const MAX_QUEUED = 20_000;
+
+export interface CoalescerOptions<Item, Result> {
+  /** Who is asked, for people. */
+  name: string;
+  /** How many batches may be under way at once; what is asked meanwhile is the next batch. */
+  maxBatchesInFlight: number;
+  /** {@link MAX_BATCH_ITEMS} unless told. */
+  maxItems?: number;
+  /** How many items may wait for their batch; 20,000 unless told. */
+  maxQueued?: number;
+  /**
+   * Asks about a whole batch, and resolves to one outcome an item, in the order of the items.
+   *
+   * @param deadline when the last of them stops waiting, in milliseconds since the epoch
+   */
+  send: (items: Item[], deadline: number) => Promise<PromiseSettledResult<Result>[]>;
+}
+
+interface Waiting<Item, Result> {
+  item: Item;
+  deadline: number;
+  resolve: (result: Result) => void;
+  reject: (reason: unknown) => void;
+}
+
+/**
+ * Makes one batch of what is asked at the same time. A lone item goes out at once, as soon as the code that asked
+ * has run: no timer holds it back. While as many batches are under way as may be, items wait, and go out together as
+ * soon as one is answered. Nothing is kept: no answer outlives its batch.
+ */
+export class Coalescer<Item, Result> {
+  readonly #options: Required<CoalescerOptions<Item, Result>>;
+  #waiting: Waiting<Item, Result>[] = [];
+  #batchesInFlight = 0;
+  #isScheduled = false;
+
+  constructor(options: CoalescerOptions<Item, Result>) {
+    this.#options = { maxItems: MAX_BATCH_ITEMS, maxQueued: MAX_QUEUED, ...options };
+  }
+
+  /**
+   * Asks about one item.
+   *
+   * @param deadline when its caller stops waiting, in milliseconds since the epoch: it is not sent after that
+   * @throws {ServiceError} `tooMany` at once, when too many wait; `tooSlow` when its turn comes after its deadline;
+   *   else what `send` rejects its item, or the whole batch, with.
+   */
+  async run(item: Item, deadline = Infinity): Promise<Result> {
+    const { name, maxQueued } = this.#options;
+    if (this.#waiting.length >= maxQueued) {
+      throw new ServiceError('tooMany', `${name} has too much to do; try again shortly`);
+    }
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ item, deadline, resolve, reject });
+      if (this.#isScheduled) return;
+      this.#isScheduled = true;
+      // After everything that is asked in the same turn, before any input or output.
+      process.nextTick(() => {
+        this.#isScheduled = false;
+        this.#dispatch();
+      });
+    });
+  }
+
+  #dispatch(): void {
+    const { maxItems, maxBatchesInFlight } = this.#options;
+    while (this.#waiting.length > 0 && this.#batchesInFlight < maxBatchesInFlight) {
+      void this.#send(this.#waiting.splice(0, maxItems));
+    }
+  }
+
+  async #send(all: Waiting<Item, Result>[]): Promise<void> {
+    const batch = this.#dropLate(all);
+    if (batch.length === 0) return;
+    this.#batchesInFlight++;
+    try {
+      const deadline = batch.reduce((latest, waiting) => Math.max(latest, waiting.deadline), 0);
+      const outcomes = await this.#options.send(
+        batch.map(({ item }) => item),
+        deadline,
+      );
+      if (outcomes.length !== batch.length) {
+        throw new Error(`${this.#options.name} answered ${outcomes.length} of ${batch.length} items`);
+      }
+      for (const [index, outcome] of outcomes.entries()) {
+        if (outcome.status === 'fulfilled') batch[index]?.resolve(outcome.value);
+        else batch[index]?.reject(outcome.reason);
+      }
+    } catch (error) {
+      for (const { reject } of batch) reject(error);
+    } finally {
+      this.#batchesInFlight--;
+      this.#dispatch();
+    }
+  }
+
+  #dropLate(all: Waiting<Item, Result>[]): Waiting<Item, Result>[] {
+    const now = Date.now();
+    const late = all.filter(({ deadline }) => deadline <= now);
+    if (late.length === 0) return all;
+    for (const { reject } of late) {
+      reject(new ServiceError('tooSlow', `${this.#options.name} did not answer in time; try again shortly`));
+    }
+    return all.filter(({ deadline }) => deadline > now);
+  }
+}

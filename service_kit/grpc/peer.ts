@@ -136,9 +136,8 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
   }
 
   #settle<Result extends object>(result: Result): PromiseSettledResult<Result> {
-    const failure = itemFailure.safeParse(result);
-    if (!failure.success) return { status: 'fulfilled', value: result };
-    const { code, details } = failure.data;
+    if (!('code' in result)) return { status: 'fulfilled', value: result };
+    const { code, details } = itemFailure.parse(result);
     const cause = Object.assign(new Error(details), { code, details });
     return { status: 'rejected', reason: this.#describe(cause) };
   }
@@ -175,4 +174,7 @@ function isReset(error: Pick<GrpcError, 'code' | 'details'>): boolean {
   return error.code === status.INTERNAL && error.details.includes('RST_STREAM');
 }
 
-const itemFailure = z.object({ code: z.number(), details: z.string().default('') });
+const itemFailure = z.object({
+  code: z.enum(status).catch(status.UNKNOWN),
+  details: z.string().default(''),
+});

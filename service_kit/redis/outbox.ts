@@ -70,7 +70,7 @@ export class Outbox<Entry> implements Component {
   readonly #underWay = new Set<Promise<void>>();
   readonly #refusals = new Map<string, number>();
   #acknowledgements: string[] = [];
-  #acknowledging: Promise<void> | undefined;
+  #isAcknowledging = false;
   #failuresInARow = 0;
 
   constructor(
@@ -159,12 +159,14 @@ export class Outbox<Entry> implements Component {
   /** Has a delivered entry removed, soon. Should that fail, the entry is delivered again. */
   #acknowledge(id: string): void {
     this.#acknowledgements.push(id);
-    this.#acknowledging ??= this.#track(this.#sendAcknowledgements());
+    if (this.#isAcknowledging) return;
+    this.#isAcknowledging = true;
+    void this.#track(this.#sendAcknowledgements());
   }
 
   async #sendAcknowledgements(): Promise<void> {
     await sleep(ACKNOWLEDGE_AFTER_MS, undefined, { signal: this.#stopping.signal }).catch(() => {});
-    this.#acknowledging = undefined;
+    this.#isAcknowledging = false;
     while (this.#acknowledgements.length > 0) {
       const ids = this.#acknowledgements.splice(0, BATCH_SIZE);
       try {

@@ -8,6 +8,7 @@ import {
   grpc,
   newEmail,
   redis,
+  rest,
   sendMessage,
   signUp,
 } from '../helpers/clients.js';
@@ -171,6 +172,22 @@ describe('SendMessage', () => {
   });
 });
 
+describe('a deleted account', () => {
+  it('is unknown to the very next send, as receiver and as sender', async () => {
+    const [alice, bob] = await Promise.all([signUp('alice'), signUp('bob')]);
+    expect(await sendMessage(alice.email, bob.email)).toMatchObject({ success: true });
+    await rest.users().delete('/users/email').send({ email: bob.email }).expect(204);
+    expect(await sendMessage(alice.email, bob.email)).toStrictEqual({
+      success: false,
+      message: 'Receiver does not exist',
+    });
+    expect(await sendMessage(bob.email, alice.email)).toStrictEqual({
+      success: false,
+      message: 'Sender does not exist',
+    });
+  });
+});
+
 describe('the keys of a conversation', () => {
   it("count each direction's messages and name its last", async () => {
     const { alice, bob } = await signUpPair();
@@ -236,7 +253,9 @@ describe('GetMessages', () => {
   it('lists each message as it is stored, with no other keys', async () => {
     const { messages } = await grpc.messages.GetMessages({ user_email: alice });
     const stored = await Promise.all(messages.map((message) => readStored(message.message_id)));
-    expect(messages).toStrictEqual(stored.map(({ id, ...rest }) => ({ message_id: String(id), ...rest })));
+    expect(messages).toStrictEqual(
+      stored.map(({ id, ...record }) => ({ message_id: String(id), ...record })),
+    );
   });
 
   it('lists the newest first when asked', async () => {

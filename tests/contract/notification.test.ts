@@ -1,3 +1,5 @@
+import { status } from '@grpc/grpc-js';
+import type { CreateNotificationRequest } from '@messaging/proto_definitions/notification_service/CreateNotificationRequest';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { grpc, newEmail, redis, rest, sendMessage, signUp } from '../helpers/clients.js';
@@ -21,6 +23,8 @@ const subscription = z.strictObject({ user_email: z.string(), subscribed: z.bool
 
 const create = (sender_email: string, receiver_email: string) =>
   grpc.notifications.CreateNotification({ sender_email, receiver_email });
+const createAll = (notifications: CreateNotificationRequest[]) =>
+  grpc.notifications.CreateNotifications({ notifications });
 const readStored = async (email: string) =>
   (await redis(2).lrange(`notifications:${email}`, 0, -1)).map((text) => parseJson(notification, text));
 const readSubscription = async (email: string) =>
@@ -67,6 +71,65 @@ describe('CreateNotification', () => {
     await expectInvalidArgument(grpc.notifications.CreateNotification({ sender_email }), /receiver_email/);
     await expectInvalidArgument(create(sender_email, ''), /receiver_email/);
     await expectInvalidArgument(create(sender_email, '  '), /receiver_email/);
+  });
+
+  it('refuses emails of more than 254 characters as INVALID_ARGUMENT', async () => {
+    const long = `${'x'.repeat(250)}@b.c`.padEnd(255, 'd');
+    await expectInvalidArgument(create(newEmail('alice'), long), /receiver_email must be at most 254/);
+    await expectInvalidArgument(create(long, newEmail('bob')), /sender_email must be at most 254/);
+  });
+});
+
+describe('CreateNotifications', () => {
+  it('stores each, in order, and answers in the order of the request', async () => {
+    const [alice, bob, carol] = [newEmail('alice'), newEmail('bob'), newEmail('carol')];
+    await grpc.notifications.UnsubscribeUser({ email: carol });
+    const reply = await createAll([
+      { sender_email: alice, receiver_email: bob, message_id: '1' },
+      { sender_email: alice, receiver_email: carol, message_id: '2' },
+      { sender_email: ` ${carol.toUpperCase()}`, receiver_email: bob, message_id: '3' },
+      { sender_email: alice, receiver_email: bob, message_id: '1' },
+    ]);
+    expect(reply).toStrictEqual({
+      results: [{ success: true }, { success: false }, { success: true }, { success: true }],
+    });
+    expect(await readStored(bob)).toMatchObject([
+      { sender_email: carol, message_id: '3', id: '2' },
+      { sender_email: alice, message_id: '1', id: '1' },
+    ]);
+    expect(await redis(2).exists(`notifications:${carol}`)).toBe(0);
+  });
+
+  it('lets one that fails fail alone, with the code and the words of CreateNotification', async () => {
+    const [alice, bob, broken] = [newEmail('alice'), newEmail('bob'), newEmail('broken')];
+    await redis(2).set(`notifications:${broken}`, 'not a list');
+    const reply = await createAll([
+      { sender_email: alice, receiver_email: bob },
+      { sender_email: alice },
+      { sender_email: alice, receiver_email: broken },
+      { sender_email: alice, receiver_email: bob, message_id: 'x'.repeat(129) },
+      { sender_email: alice, receiver_email: bob },
+    ]);
+    expect(reply).toStrictEqual({
+      results: [
+        { success: true },
+        { code: status.INVALID_ARGUMENT, details: 'receiver_email is required' },
+        { code: status.INTERNAL, details: 'Something went wrong on our side' },
+        { code: status.INVALID_ARGUMENT, details: 'message_id must be at most 128 characters' },
+        { success: true },
+      ],
+    });
+    expect(await readStored(bob)).toHaveLength(2);
+    await redis(2).del(`notifications:${broken}`);
+  });
+
+  it('takes up to 256 at once, and refuses more', async () => {
+    const [alice, bob] = [newEmail('alice'), newEmail('bob')];
+    const many = Array.from({ length: 257 }, () => ({ sender_email: alice, receiver_email: bob }));
+    expect((await createAll(many.slice(1))).results).toHaveLength(256);
+    await expectInvalidArgument(createAll(many), /notifications must be 256 items at the most/);
+    expect(await createAll([])).toStrictEqual({ results: [] });
+    expect(await readStored(bob)).toHaveLength(256);
   });
 });
 

@@ -61,6 +61,32 @@ describe('CheckUserExists', () => {
   });
 });
 
+describe('CheckUsersExist', () => {
+  it('answers for each email in the order of the request, however it is written', async () => {
+    const [first, second] = accounts;
+    const emails = [newEmail('nobody'), ` ${alice.email.toUpperCase()}`, '', second?.email ?? '', 'a:b'];
+    expect(await grpc.users.CheckUsersExist({ emails: [...emails, first?.email ?? ''] })).toStrictEqual({
+      exists: [false, true, false, true, false, true],
+    });
+  });
+
+  it('answers for none, and for 256', async () => {
+    expect(await grpc.users.CheckUsersExist({})).toStrictEqual({ exists: [] });
+    const emails = Array.from({ length: 256 }, (_, index) => (index % 2 ? alice.email : newEmail('nobody')));
+    expect(await grpc.users.CheckUsersExist({ emails })).toStrictEqual({
+      exists: emails.map((email) => email === alice.email),
+    });
+  });
+
+  it('refuses more as INVALID_ARGUMENT', async () => {
+    const emails = Array.from({ length: 257 }, () => alice.email);
+    await expectInvalidArgument(
+      grpc.users.CheckUsersExist({ emails }),
+      /emails must be 256 items at the most/,
+    );
+  });
+});
+
 describe('ListUsers', () => {
   it('takes google.protobuf.Empty and lists everyone once, without a password', async () => {
     const { users } = await grpc.users.ListUsers({});

@@ -1,8 +1,12 @@
 import { type ServiceError, status } from '@grpc/grpc-js';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { z } from 'zod';
 import { connect } from '../helpers/clients.js';
+import { parseJson } from '../helpers/expectations.js';
 import { type ProcessName, Suite } from '../helpers/suite.js';
 import { waitFor } from '../helpers/wait-for.js';
+
+const notified = z.looseObject({ message_id: z.string() });
 
 let suite: Suite;
 let clients: ReturnType<typeof connect>;
@@ -91,6 +95,63 @@ test.each([
   });
   expect(answer).toEqual({ success: true });
   expect(await clients.redis(2).llen(`notifications:${receiver_email}`)).toBe(1);
+});
+
+test('peers that are killed in the middle of a batch, and start again, cost no message', async () => {
+  const count = 200;
+  const receiver_email = 'batch@example.com';
+  const account = { email: receiver_email, password: 'secret', name: 'Batch' };
+  await clients.rest.users().post('/users').send(account).expect(201);
+  for (const name of ['frontend_service_grpc', 'notification_service_grpc'] as const) await pause(name);
+  // All of them are asked for at once; NotificationService hangs, so that its batches are under way when it is killed.
+  const answers = await Promise.all(
+    Array.from({ length: count }, async (_, index) =>
+      clients.grpc.messages.SendMessage({ message: { ...message, receiver_email, content: `${index}` } }),
+    ),
+  );
+  expect(answers.every(({ success }) => success)).toBe(true);
+  await kill('notification_service_grpc');
+  await suite.process('notification_service_grpc').restart();
+  suite.process('frontend_service_grpc').kill('SIGCONT');
+
+  const sent = new Set(answers.map(({ message_id }) => message_id));
+  await expect
+    .poll(
+      async () => {
+        const stored = await clients.redis(2).lrange(`notifications:${receiver_email}`, 0, -1);
+        return stored.map((text) => parseJson(notified, text).message_id);
+      },
+      { timeout: 25_000 },
+    )
+    .toHaveLength(sent.size);
+  const stored = await clients.redis(2).lrange(`notifications:${receiver_email}`, 0, -1);
+  expect(new Set(stored.map((text) => parseJson(notified, text).message_id))).toEqual(sent);
+  for (const [stream, redis] of [
+    ['outbox:notify', clients.redis(1)],
+    ['outbox:push', clients.redis(2)],
+  ] as const) {
+    await waitFor(async () => (await redis.xlen(stream)) === 0, {
+      what: `${stream} is empty`,
+      timeoutMs: 25_000,
+    });
+    expect(await redis.exists(`${stream}:dead`)).toBe(0);
+  }
+}, 90_000);
+
+test('sends whose batch breaks with UserService are refused, and stored by none', async () => {
+  const before = await clients.redis(1).get('message_id_counter');
+  await pause('user_service_grpc');
+  const outcomes = Promise.allSettled(
+    Array.from({ length: 50 }, async () => clients.grpc.messages.SendMessage({ message })),
+  );
+  await kill('user_service_grpc');
+  for (const outcome of await outcomes) {
+    expect(outcome).toMatchObject({
+      status: 'rejected',
+      reason: { details: expect.stringContaining('UserService') },
+    });
+  }
+  expect(await clients.redis(1).get('message_id_counter')).toBe(before);
 });
 
 test('a user signs up while NotificationService is away, and the subscription follows', async () => {

@@ -73,6 +73,7 @@ export function connect(addresses: Addresses, redisAddress: { host: string; port
       users: {
         AuthenticateUser: unary('user_service_grpc', users.AuthenticateUser),
         CheckUserExists: unary('user_service_grpc', users.CheckUserExists),
+        CheckUsersExist: unary('user_service_grpc', users.CheckUsersExist),
         ListUsers: unary('user_service_grpc', users.ListUsers),
         ListUsersPage: unary('user_service_grpc', users.ListUsersPage),
       },
@@ -82,12 +83,14 @@ export function connect(addresses: Addresses, redisAddress: { host: string; port
       },
       notifications: {
         CreateNotification: unary('notification_service_grpc', notifications.CreateNotification),
+        CreateNotifications: unary('notification_service_grpc', notifications.CreateNotifications),
         CheckUserSubscribed: unary('notification_service_grpc', notifications.CheckUserSubscribed),
         SubscribeUser: unary('notification_service_grpc', notifications.SubscribeUser),
         UnsubscribeUser: unary('notification_service_grpc', notifications.UnsubscribeUser),
       },
       frontend: {
         ReceiveNotification: unary('frontend_service_grpc', frontend.ReceiveNotification),
+        ReceiveNotifications: unary('frontend_service_grpc', frontend.ReceiveNotifications),
       },
     },
     /** A database of Redis: 0 is UserService's, 1 MessageService's, 2 NotificationService's. */

@@ -5,12 +5,13 @@ export const MAX_BATCH_ITEMS = 256;
 
 /** How many items may wait: two for each request that a process works on by default. */
 const MAX_QUEUED = 20_000;
+const MAX_BATCHES_IN_FLIGHT = 16;
 
 export interface CoalescerOptions<Item, Result> {
   /** Who is asked, for people. */
   name: string;
-  /** How many batches may be under way at once; what is asked meanwhile is the next batch. */
-  maxBatchesInFlight: number;
+  /** How many batches may be under way at once; 16 unless told. */
+  maxBatchesInFlight?: number;
   /** {@link MAX_BATCH_ITEMS} unless told. */
   maxItems?: number;
   /** How many items may wait for their batch; 20,000 unless told. */
@@ -23,6 +24,9 @@ export interface CoalescerOptions<Item, Result> {
   send: (items: Item[], deadline: number) => Promise<PromiseSettledResult<Result>[]>;
 }
 
+/** A batch that takes longer no longer holds up the next: its receiver may hang while others don't. */
+const SLOW_AFTER_MS = 100;
+
 interface Waiting<Item, Result> {
   item: Item;
   deadline: number;
@@ -32,17 +36,24 @@ interface Waiting<Item, Result> {
 
 /**
  * Makes one batch of what is asked at the same time. A lone item goes out at once, as soon as the code that asked
- * has run: no timer holds it back. While as many batches are under way as may be, items wait, and go out together as
- * soon as one is answered. Nothing is kept: no answer outlives its batch.
+ * has run: no timer holds it back. What is asked while a batch is under way goes out together as soon as it is answered,
+ * or slow, or as soon as there are enough for a full batch. Nothing is kept: no answer outlives its batch.
  */
 export class Coalescer<Item, Result> {
   readonly #options: Required<CoalescerOptions<Item, Result>>;
   #waiting: Waiting<Item, Result>[] = [];
   #batchesInFlight = 0;
+  /** Those of them for whose answer the next batch waits. */
+  #batchesAwaited = 0;
   #isScheduled = false;
 
   constructor(options: CoalescerOptions<Item, Result>) {
-    this.#options = { maxItems: MAX_BATCH_ITEMS, maxQueued: MAX_QUEUED, ...options };
+    this.#options = {
+      maxItems: MAX_BATCH_ITEMS,
+      maxQueued: MAX_QUEUED,
+      maxBatchesInFlight: MAX_BATCHES_IN_FLIGHT,
+      ...options,
+    };
   }
 
   /**
@@ -71,7 +82,11 @@ export class Coalescer<Item, Result> {
 
   #dispatch(): void {
     const { maxItems, maxBatchesInFlight } = this.#options;
-    while (this.#waiting.length > 0 && this.#batchesInFlight < maxBatchesInFlight) {
+    while (
+      this.#waiting.length > 0 &&
+      this.#batchesInFlight < maxBatchesInFlight &&
+      (this.#batchesAwaited === 0 || this.#waiting.length >= maxItems)
+    ) {
       void this.#send(this.#waiting.splice(0, maxItems));
     }
   }
@@ -80,6 +95,14 @@ export class Coalescer<Item, Result> {
     const batch = this.#dropLate(all);
     if (batch.length === 0) return;
     this.#batchesInFlight++;
+    this.#batchesAwaited++;
+    let isAwaited = true;
+    const goOn = () => {
+      if (isAwaited) this.#batchesAwaited--;
+      isAwaited = false;
+      this.#dispatch();
+    };
+    const slow = setTimeout(goOn, SLOW_AFTER_MS);
     try {
       const deadline = batch.reduce((latest, waiting) => Math.max(latest, waiting.deadline), 0);
       const outcomes = await this.#options.send(
@@ -96,8 +119,9 @@ export class Coalescer<Item, Result> {
     } catch (error) {
       for (const { reject } of batch) reject(error);
     } finally {
+      clearTimeout(slow);
       this.#batchesInFlight--;
-      this.#dispatch();
+      goOn();
     }
   }
 

@@ -27,9 +27,6 @@ const channelOptions: ChannelOptions = {
   'grpc.keepalive_timeout_ms': 3_000,
 };
 
-/** How many batches of one kind a peer works on at once. */
-const MAX_BATCHES_IN_FLIGHT = 4;
-
 /** The connection to another service: it connects in the background and again after every loss. */
 export class Peer<ServiceClient extends Client> implements Component, Dependency {
   readonly name: string;
@@ -119,7 +116,6 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
     };
     const coalescer = new Coalescer<Item, Result>({
       name: this.name,
-      maxBatchesInFlight: MAX_BATCHES_IN_FLIGHT,
       send: async (items, deadline) => {
         try {
           return await ask(items, deadline);

@@ -42,10 +42,8 @@ export class RedisConnection implements Component, VitalDependency {
       retryStrategy: (attempt) =>
         Math.min(50 * 2 ** Math.min(attempt, 10), MAX_RECONNECT_DELAY_MS) * (0.5 + Math.random() / 2),
     });
-    // Scripts of one turn share a round trip. They don't wait for one another: a Redis that hangs would add up delays.
     this.#scripts = new Coalescer({
       name: 'Redis',
-      maxBatchesInFlight: Infinity,
       send: async (calls) => runScripts(this.client, calls),
     });
     this.client.on('ready', () => void this.#check());
@@ -62,7 +60,7 @@ export class RedisConnection implements Component, VitalDependency {
     this.#events.on('change', listener);
   }
 
-  /** Runs a script as one atomic step. Those that are run in the same turn share a round trip. */
+  /** Runs a script as one atomic step. Those that are run at the same time share a round trip. */
   async run<Reply>(script: Script<Reply>, keys: string[], args: (string | number)[]): Promise<Reply> {
     return script.reply.parse(await this.#scripts.run({ script, keys, args }));
   }

@@ -1,5 +1,6 @@
 import { Coalescer, type CoalescerOptions } from '@messaging/service_kit/coalescer';
 import { expect, test } from 'vitest';
+import { waitFor } from '../helpers/wait-for.js';
 
 /** A receiver whose answers the test gives out by hand. */
 class Receiver {
@@ -35,7 +36,6 @@ function create(options: Partial<CoalescerOptions<string, string>> = {}) {
   const receiver = new Receiver();
   const coalescer = new Coalescer({
     name: 'The receiver',
-    maxBatchesInFlight: 1,
     send: receiver.send,
     ...options,
   });
@@ -65,28 +65,61 @@ test('what is asked in one turn goes out together, in order, and each gets its o
   expect(await answers).toEqual(['a done', 'b done', 'c done']);
 });
 
-test('what is asked while the batches under way are as many as may be is the next batch', async () => {
-  const { receiver, ask } = create({ maxBatchesInFlight: 2 });
+test('what is asked while a batch is under way is the next batch', async () => {
+  const { receiver, ask } = create();
   const asked: Promise<string>[] = [];
-  for (const item of ['a', 'b', 'c', 'd', 'e']) {
+  for (const item of ['a', 'b', 'c']) {
     asked.push(ask(item));
     await turn();
   }
-  expect(receiver.items).toEqual([['a'], ['b']]);
-  receiver.batches[1]?.answer();
-  await answered();
-  expect(receiver.items).toEqual([['a'], ['b'], ['c', 'd', 'e']]);
+  expect(receiver.items).toEqual([['a']]);
   receiver.batches[0]?.answer();
-  receiver.batches[2]?.answer();
-  expect(await Promise.all(asked)).toHaveLength(5);
+  await answered();
+  expect(receiver.items).toEqual([['a'], ['b', 'c']]);
+  receiver.batches[1]?.answer();
+  expect(await Promise.all(asked)).toEqual(['a done', 'b done', 'c done']);
 });
 
-test('a batch has no more items than may be', async () => {
-  const { receiver, ask } = create({ maxItems: 2, maxBatchesInFlight: 3 });
+test('a full batch does not wait for the one under way', async () => {
+  const { receiver, ask } = create({ maxItems: 2 });
+  const first = ask('a');
+  await turn();
+  const others = Promise.all(['b', 'c', 'd'].map((item) => ask(item)));
+  await turn();
+  expect(receiver.items).toEqual([['a'], ['b', 'c']]);
+  receiver.batches[1]?.answer();
+  await answered();
+  expect(receiver.items).toEqual([['a'], ['b', 'c']]);
+  receiver.batches[0]?.answer();
+  await first;
+  receiver.batches[2]?.answer();
+  expect(await others).toEqual(['b done', 'c done', 'd done']);
+});
+
+test('a batch that hangs does not hold up the next for long', async () => {
+  const { receiver, ask } = create();
+  const hanging = ask('a');
+  await turn();
+  const next = ask('b');
+  await waitFor(() => receiver.batches[1], { what: 'the next batch goes out' });
+  receiver.batches[1]?.answer();
+  expect(await next).toBe('b done');
+  receiver.batches[0]?.answer();
+  expect(await hanging).toBe('a done');
+});
+
+test('no more batches than may be are under way, and none has more items than may be', async () => {
+  const { receiver, ask } = create({ maxItems: 2, maxBatchesInFlight: 2 });
   const answers = Promise.all(['a', 'b', 'c', 'd', 'e'].map((item) => ask(item)));
   await turn();
-  expect(receiver.items).toEqual([['a', 'b'], ['c', 'd'], ['e']]);
-  for (const batch of receiver.batches) batch.answer();
+  expect(receiver.items).toEqual([
+    ['a', 'b'],
+    ['c', 'd'],
+  ]);
+  receiver.batches[0]?.answer();
+  receiver.batches[1]?.answer();
+  await answered();
+  receiver.batches[2]?.answer();
   expect(await answers).toEqual(['a done', 'b done', 'c done', 'd done', 'e done']);
 });
 

@@ -31,7 +31,6 @@ export function grpcCall<Request, Reply>(
 ): Call {
   const { path } = method;
   const bytes = method.requestSerialize(request);
-  const identity = (buffer: Buffer) => buffer;
   return {
     process,
     door: 'grpc',
@@ -42,8 +41,7 @@ export function grpcCall<Request, Reply>(
         await new Promise<void>((resolve, reject) => {
           client.waitForReady(Date.now() + CALL_TIMEOUT_MS, (error) => (error ? reject(error) : resolve()));
         });
-        const raw = { path, requestSerialize: identity, responseDeserialize: identity };
-        return await callUnary(client, raw, bytes, { deadline: Date.now() + CALL_TIMEOUT_MS });
+        return await callUnary(client, rawMethod(path), bytes, { deadline: Date.now() + CALL_TIMEOUT_MS });
       } finally {
         client.close();
       }
@@ -51,6 +49,11 @@ export function grpcCall<Request, Reply>(
     isRight: (answer) => isRight(method.responseDeserialize(answer)),
     createLoad: (address, folder) => new H2load(address, path, bytes, folder),
   };
+}
+
+/** A method whose messages stay as they are on the wire. */
+function rawMethod(path: string): Method<Buffer, Buffer> {
+  return { path, requestSerialize: (bytes) => bytes, responseDeserialize: (bytes) => bytes };
 }
 
 /** A GET. */

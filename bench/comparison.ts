@@ -4,7 +4,7 @@ import { type Call, grpcCall, restCall } from './calls.js';
 import { type Check, checkAnswers, checkStored } from './checks.js';
 import { RedisPing } from './drivers/redis-benchmark.js';
 import type { Answers } from './floors/answers.js';
-import { measureRows, type Row, type Target } from './measure.js';
+import { type Comparison, measureInRounds, type Measurements, type Target } from './measure.js';
 import { watchMemory } from './memory.js';
 import { BenchError, type Options } from './options.js';
 import type { Processes } from './processes.js';
@@ -55,7 +55,7 @@ const plans: readonly Plan[] = [
       },
       ({ success }) => success === true,
     ),
-    inFlight: [64, 256, 16, 1],
+    inFlight: [1, 16, 64, 256],
     leaves: 'message',
   },
   {
@@ -166,10 +166,13 @@ export async function runComparison(
     grpcFloor: await startGrpcFloor(processes, answers.grpc),
     expressFloor: await startExpressFloor(processes, answers.rest),
   };
-  const rows = chosen.flatMap((plan) => createRows(plan, systems, processes));
   await waitUntilAnswering(chosen, systems);
 
-  const measurements = await measureRows(rows, options, signal, say);
+  const measurements: Measurements[] = [];
+  for (const plan of chosen) {
+    const comparison = createComparison(plan, systems, processes);
+    measurements.push(...(await measureInRounds(comparison, options, signal, say)));
+  }
   const memory = await readMemoryAgain();
   return {
     markdown: [
@@ -239,7 +242,11 @@ async function retry(attempt: () => Promise<unknown>): Promise<void> {
   }
 }
 
-function createRows({ name, call, inFlight, leaves }: Plan, systems: Systems, processes: Processes): Row[] {
+function createComparison(
+  { name, call, inFlight, leaves }: Plan,
+  systems: Systems,
+  processes: Processes,
+): Comparison {
   const { suite, plainPort, grpcFloor, expressFloor } = systems;
   const { folder } = processes;
   const floor = call.door === 'grpc' ? grpcFloor : expressFloor;
@@ -275,5 +282,5 @@ function createRows({ name, call, inFlight, leaves }: Plan, systems: Systems, pr
       check: storedIn(plainPort.redis),
     });
   }
-  return inFlight.map((each) => ({ name, inFlight: each, targets }));
+  return { name, inFlight, targets };
 }

@@ -17,10 +17,10 @@ export interface Target {
   check?: Check;
 }
 
-/** Something to measure: the first target, and what it is compared with. */
-export interface Row {
+/** Something to measure on several systems, at each of these numbers of calls in flight. */
+export interface Comparison {
   name: string;
-  inFlight: number;
+  inFlight: readonly number[];
   targets: readonly Target[];
 }
 
@@ -32,7 +32,7 @@ export interface Sample extends LoadResult {
   settledAfterMs: number;
 }
 
-/** The measurements of a row: one for each round and target. */
+/** The measurements of a comparison at one number of calls in flight: for each target one a round. */
 export interface Measurements {
   name: string;
   inFlight: number;
@@ -46,32 +46,30 @@ export interface Spread {
   max: number;
 }
 
-/** Measures rows: the targets of each in turn, so that what disturbs the machine for a while disturbs them all. */
-export async function measureRows(
-  rows: readonly Row[],
+/** Measures the targets in turn, so that what disturbs the machine for a while disturbs them all. */
+export async function measureInRounds(
+  { name, inFlight: levels, targets }: Comparison,
   options: Pick<Options, 'rounds' | 'seconds' | 'warm-up'>,
   signal: AbortSignal,
   say: (line: string) => void,
 ): Promise<Measurements[]> {
-  const measured: Measurements[] = [];
-  const warmAlone = new Set<Load>();
-  for (const { name, inFlight, targets } of rows) {
-    const title = `${name}, ${inFlight} in flight`;
-    say(`${title}: warming up`);
-    for (const target of targets) {
-      // V8 takes its time when calls come one by one, and compiles other code than under load.
-      if (!warmAlone.has(target.load)) await warmUp(target, 1, options['warm-up'], signal);
-      warmAlone.add(target.load);
-      if (inFlight > 1) await warmUp(target, inFlight, options['warm-up'], signal);
-    }
+  say(`${name}: warming up`);
+  for (const target of targets) {
+    // V8 takes its time when calls come one by one, and compiles other code than under load.
+    for (const level of new Set([1, ...levels])) await warmUp(target, level, options['warm-up'], signal);
+  }
 
-    const samples: Record<string, Sample[]> = Object.fromEntries(targets.map((target) => [target.name, []]));
+  const measured: Measurements[] = [];
+  for (const inFlight of levels) {
+    const samples: Record<string, Sample[]> = {};
     for (let round = 1; round <= options.rounds; round++) {
+      const figures: string[] = [];
       for (const target of targets) {
         const sample = await measure(target, inFlight, options.seconds, signal);
-        samples[target.name]?.push(sample);
-        say(`${title}, round ${round}: ${target.name} ${sample.perSecond.toFixed(0)}/s`);
+        (samples[target.name] ??= []).push(sample);
+        figures.push(`${target.name} ${sample.perSecond.toFixed(0)}/s`);
       }
+      say(`${name}, ${inFlight} in flight, round ${round}: ${figures.join(', ')}`);
     }
     measured.push({ name, inFlight, samples });
   }

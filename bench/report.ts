@@ -6,15 +6,14 @@ const MEGABYTE = 1024 * 1024;
 
 /** A Markdown table. Columns after the first are figures. */
 function table(columns: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
   const alignment = columns.map((_, position) => (position === 0 ? '---' : '---:'));
-  return [line(columns), line(alignment), ...rows.map(line)].join('\n');
+  return [columns, alignment, ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 }
 
 /** What the machine was, and how it was measured. */
 export function describeRun({ rounds, seconds }: { rounds: number; seconds: number }): string {
   const [processor] = cpus();
-  return `${cpus().length} × ${processor?.model ?? 'unknown processor'}, Node.js ${process.version}, ${rounds} rounds of ${seconds} s; the median, and the lowest to the highest round in brackets`;
+  return `${cpus().length} × ${processor?.model ?? 'unknown processor'}, Node.js ${process.version}, ${rounds} round${rounds === 1 ? '' : 's'} of ${seconds} s; the median, and the lowest to the highest round in brackets`;
 }
 
 /** What each call of one system costs, beside what `floor` and `ping` cost in the same rounds. */
@@ -42,8 +41,8 @@ export function callsTable(measurements: readonly Measurements[], system: string
           ...latencies(measured),
           figure(spreadOf(measured.map(({ cpuMsPerCall }) => cpuMsPerCall)).median),
           floor ? perSecond(floor) : '',
-          floor ? ratio(ratioOf(measured, floor)) : '',
-          ping ? ratio(ratioOf(measured, ping)) : '',
+          floor ? spread(ratioOf(measured, floor)) : '',
+          ping ? spread(ratioOf(measured, ping)) : '',
         ],
       ];
     }),
@@ -77,7 +76,7 @@ export function comparisonTable(
           String(inFlight),
           perSecond(one),
           perSecond(two),
-          ratio(ratioOf(one, two)),
+          spread(ratioOf(one, two)),
           both(({ p50Ms }) => p50Ms),
           both(({ p99Ms }) => p99Ms),
           both(({ cpuMsPerCall }) => cpuMsPerCall),
@@ -104,7 +103,7 @@ export function growthTable(measurements: readonly Measurements[], sizes: readon
             perSecond(measured),
             ...latencies(measured),
             figure(spreadOf(measured.map(({ cpuMsPerCall }) => cpuMsPerCall)).median),
-            ratio(ratioOf(measured, small)),
+            spread(ratioOf(measured, small)),
           ],
         ];
       }),
@@ -114,7 +113,6 @@ export function growthTable(measurements: readonly Measurements[], sizes: readon
 
 /** The memory of each process, and of all together. */
 export function memoryTable(processes: readonly ProcessMemory[]): string {
-  const megabytes = (bytes: number) => (bytes / MEGABYTE).toFixed(0);
   const columns = [
     ({ idle }: ProcessMemory) => idle.pss,
     ({ idle }: ProcessMemory) => idle.rss,
@@ -130,9 +128,12 @@ export function memoryTable(processes: readonly ProcessMemory[]): string {
   );
 }
 
+function megabytes(bytes: number): string {
+  return (bytes / MEGABYTE).toFixed(0);
+}
+
 function perSecond(samples: readonly Sample[]): string {
-  const { median, min, max } = spreadOf(samples.map((sample) => sample.perSecond));
-  return `${figure(median)} (${figure(min)}–${figure(max)})`;
+  return spread(spreadOf(samples.map((sample) => sample.perSecond)));
 }
 
 function latencies(samples: readonly Sample[]): [p50: string, p99: string] {
@@ -142,7 +143,7 @@ function latencies(samples: readonly Sample[]): [p50: string, p99: string] {
   ];
 }
 
-function ratio({ median, min, max }: Spread): string {
+function spread({ median, min, max }: Spread): string {
   return `${figure(median)} (${figure(min)}–${figure(max)})`;
 }
 

@@ -36,10 +36,14 @@ export class H2load implements Load {
     const output = await runTool(
       'h2load',
       [
-        ...['--clients', String(connections), '--max-concurrent-streams', String(inFlight / connections)],
-        ...['--requests', String(calls), '--connection-inactivity-timeout', INACTIVITY_TIMEOUT],
-        ...['--header', 'content-type: application/grpc', '--header', 'te: trailers'],
-        ...['--data', this.#bodyFile, '--log-file', this.#logFile],
+        `--clients=${connections}`,
+        `--max-concurrent-streams=${Math.ceil(inFlight / connections)}`,
+        `--requests=${calls}`,
+        `--connection-inactivity-timeout=${INACTIVITY_TIMEOUT}`,
+        '--header=content-type: application/grpc',
+        '--header=te: trailers',
+        `--data=${this.#bodyFile}`,
+        `--log-file=${this.#logFile}`,
         `http://${this.address}${this.path}`,
       ],
       signal,

@@ -21,10 +21,7 @@ export class RedisPing implements Load {
     const calls = this.#budget.callsFor(inFlight, seconds);
     const output = await runTool(
       'redis-benchmark',
-      [
-        ...['-h', '127.0.0.1', '-p', String(this.port), '-c', String(inFlight), '-n', String(calls)],
-        ...['-t', 'ping_mbulk', '--csv'],
-      ],
+      `-h 127.0.0.1 -p ${this.port} -c ${inFlight} -n ${calls} -t ping_mbulk --csv`.split(' '),
       signal,
     );
     const [names = [], values = []] = output

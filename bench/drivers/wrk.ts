@@ -21,8 +21,11 @@ export class Wrk implements Load {
     const output = await runTool(
       'wrk',
       [
-        ...['--threads', '1', '--connections', String(inFlight), '--duration', `${Math.ceil(seconds)}s`],
-        ...['--timeout', '60s', '--script', join(ROOT_FOLDER, 'bench/drivers/wrk-report.lua')],
+        '--threads=1',
+        `--connections=${inFlight}`,
+        `--duration=${Math.ceil(seconds)}s`,
+        '--timeout=60s',
+        `--script=${join(ROOT_FOLDER, 'bench/drivers/wrk-report.lua')}`,
         this.url,
       ],
       signal,

@@ -3,6 +3,7 @@ import { inspect } from 'node:util';
 import { RedisServerError } from '#scripts/redis-server';
 import { runComparison } from './comparison.js';
 import { ensureTools } from './drivers/tool.js';
+import { runGrowth } from './growth.js';
 import { BenchError, HELP, type Options, readOptions } from './options.js';
 import { Processes } from './processes.js';
 import { describeRun } from './report.js';
@@ -16,7 +17,8 @@ async function run(options: Options, stop: AbortController): Promise<void> {
   await ensureTools();
   const processes = await Processes.create(stop);
   try {
-    const { markdown, json } = await runComparison(processes, options, stop.signal, say);
+    const measureAll = options.growth ? runGrowth : runComparison;
+    const { markdown, json } = await measureAll(processes, options, stop.signal, say);
     const tables = `${describeRun(options)}\n\n${markdown}\n`;
     process.stdout.write(`\n${tables}`);
     if (options.markdown !== undefined) await writeFile(options.markdown, tables);

@@ -6,7 +6,7 @@ import { RedisPing } from './drivers/redis-benchmark.js';
 import type { Answers } from './floors/answers.js';
 import { type Comparison, measureInRounds, type Measurements, type Target } from './measure.js';
 import { watchMemory } from './memory.js';
-import { BenchError, type Options } from './options.js';
+import { BenchError, chooseByName, type Options } from './options.js';
 import type { Processes } from './processes.js';
 import { messageService, notificationService, userService } from './protos.js';
 import { callsTable, comparisonTable, memoryTable } from './report.js';
@@ -146,13 +146,7 @@ export async function runComparison(
   signal: AbortSignal,
   say: (line: string) => void,
 ): Promise<{ markdown: string; json: unknown }> {
-  const chosen = plans.filter(({ name }) => name.toLowerCase().includes(options.filter.toLowerCase()));
-  if (chosen.length === 0) {
-    throw new BenchError(
-      `--filter ${options.filter} fits none of: ${plans.map(({ name }) => name).join('; ')}`,
-    );
-  }
-
+  const chosen = chooseByName(plans, options.filter);
   say('starting the suite');
   const suite = await startSuite('suite', processes, signal);
   await sleep(IDLE_AFTER_MS, undefined, { signal });

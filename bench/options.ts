@@ -33,7 +33,7 @@ const optionsSchema = z.object({
   json: z.string().optional(),
   markdown: z.string().optional(),
   growth: z.boolean().default(false),
-  largest: count.default(1_000_000),
+  largest: count.min(10_001).default(1_000_000),
   users: count.default(100_000),
   help: z.boolean().default(false),
 });
@@ -67,4 +67,11 @@ export function readOptions(args: string[]): Options {
         : [error instanceof Error ? error.message : String(error)];
     throw new BenchError(`${reasons.join('\n')}\n\n${HELP}`, { cause: error });
   }
+}
+
+/** What `--filter` leaves. @throws {BenchError} when that is nothing. */
+export function chooseByName<Named extends { name: string }>(all: readonly Named[], filter: string): Named[] {
+  const chosen = all.filter(({ name }) => name.toLowerCase().includes(filter.toLowerCase()));
+  if (chosen.length > 0) return chosen;
+  throw new BenchError(`--filter ${filter} fits none of: ${all.map(({ name }) => name).join('; ')}`);
 }

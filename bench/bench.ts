@@ -1,0 +1,49 @@
+import { writeFile } from 'node:fs/promises';
+import { inspect } from 'node:util';
+import { RedisServerError } from '#scripts/redis-server';
+import { runComparison } from './comparison.js';
+import { ensureTools } from './drivers/tool.js';
+import { runGrowth } from './growth.js';
+import { BenchError, HELP, type Options, readOptions } from './options.js';
+import { Processes } from './processes.js';
+import { describeRun } from './report.js';
+
+/** Progress goes to stderr, so that stdout is the tables alone. */
+function say(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+async function run(options: Options, stop: AbortController): Promise<void> {
+  await ensureTools();
+  const processes = await Processes.create(stop);
+  try {
+    const measureAll = options.growth ? runGrowth : runComparison;
+    const { markdown, json } = await measureAll(processes, options, stop.signal, say);
+    const tables = `${describeRun(options)}\n\n${markdown}\n`;
+    process.stdout.write(`\n${tables}`);
+    if (options.markdown !== undefined) await writeFile(options.markdown, tables);
+    if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify(json, undefined, 2)}\n`);
+  } finally {
+    await processes.stop();
+  }
+}
+
+async function main(): Promise<void> {
+  const stop = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+    process.on(signal, () => stop.abort(new BenchError(`stopped by ${signal}`)));
+  }
+  try {
+    const options = readOptions(process.argv.slice(2));
+    if (options.help) process.stdout.write(HELP);
+    else await run(options, stop);
+  } catch (error) {
+    process.exitCode = 1;
+    // An abort shows up as an error of whatever was under way.
+    const reason: unknown = stop.signal.aborted ? stop.signal.reason : error;
+    const isForThePerson = reason instanceof BenchError || reason instanceof RedisServerError;
+    say(`npm run bench: ${isForThePerson ? reason.message : inspect(reason)}`);
+  }
+}
+
+await main();

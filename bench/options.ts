@@ -1,0 +1,77 @@
+import { parseArgs } from 'node:util';
+import { z } from 'zod';
+
+/** Something that the person at the terminal can put right. Its message is all that is printed. */
+export class BenchError extends Error {
+  override readonly name = 'BenchError';
+}
+
+export const HELP = `npm run bench -- [options]
+
+Starts the suite, the plain port and the floors on free ports, measures them in turn, prints Markdown tables, and
+stops everything again. It needs h2load, wrk, redis-server and redis-benchmark, and Linux.
+
+  --rounds N       how often each figure is measured; the median is reported (3)
+  --seconds N      how long each measurement takes, about (5)
+  --warm-up N      how many calls go first, one at a time and again under load, 10 s each at the most (3000)
+  --filter NAME    measures only what has this in its name, such as SendMessage
+  --json FILE      writes every single measurement
+  --markdown FILE  writes the tables
+  --growth         measures the same calls with small and large mailboxes, and with few and many users
+  --largest N      with --growth: the messages in the largest mailbox (1000000)
+  --users N        with --growth: the users where there are many (100000)
+  --help           prints this
+`;
+
+const count = z.coerce.number().int().min(1);
+
+const optionsSchema = z.object({
+  rounds: count.default(3),
+  seconds: count.default(5),
+  'warm-up': count.default(3_000),
+  filter: z.string().default(''),
+  json: z.string().optional(),
+  markdown: z.string().optional(),
+  growth: z.boolean().default(false),
+  largest: count.min(10_001).default(1_000_000),
+  users: count.default(100_000),
+  help: z.boolean().default(false),
+});
+export type Options = z.output<typeof optionsSchema>;
+
+/** @throws {BenchError} for an option that is not there or can't be used. */
+export function readOptions(args: string[]): Options {
+  const text = { type: 'string' } as const;
+  const flag = { type: 'boolean' } as const;
+  try {
+    const { values } = parseArgs({
+      args,
+      options: {
+        rounds: text,
+        seconds: text,
+        'warm-up': text,
+        filter: text,
+        json: text,
+        markdown: text,
+        growth: flag,
+        largest: text,
+        users: text,
+        help: flag,
+      },
+    });
+    return optionsSchema.parse(values);
+  } catch (error) {
+    const reasons =
+      error instanceof z.ZodError
+        ? error.issues.map(({ path, message }) => `--${path.join('.')}: ${message}`)
+        : [error instanceof Error ? error.message : String(error)];
+    throw new BenchError(`${reasons.join('\n')}\n\n${HELP}`, { cause: error });
+  }
+}
+
+/** What `--filter` leaves. @throws {BenchError} when that is nothing. */
+export function chooseByName<Named extends { name: string }>(all: readonly Named[], filter: string): Named[] {
+  const chosen = all.filter(({ name }) => name.toLowerCase().includes(filter.toLowerCase()));
+  if (chosen.length > 0) return chosen;
+  throw new BenchError(`--filter ${filter} fits none of: ${all.map(({ name }) => name).join('; ')}`);
+}

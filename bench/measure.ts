@@ -7,6 +7,7 @@ import type { Measured } from './processes.js';
 /** Nothing is warmed up for longer, however slow it is. */
 const WARM_UP_LIMIT_MS = 10_000;
 const WARM_UP_STEP_SECONDS = 1;
+const LATE_MS = 100;
 
 /** One of the systems that a row compares. */
 export interface Target {
@@ -67,13 +68,19 @@ export async function measureInRounds(
       for (const target of targets) {
         const sample = await measure(target, inFlight, options.seconds, signal);
         (samples[target.name] ??= []).push(sample);
-        figures.push(`${target.name} ${sample.perSecond.toFixed(0)}/s`);
+        figures.push(describeSample(target.name, sample));
       }
       say(`${name}, ${inFlight} in flight, round ${round}: ${figures.join(', ')}`);
     }
     measured.push({ name, inFlight, samples });
   }
   return measured;
+}
+
+/** Work that goes on after the answers is no part of calls/s, so it must not go unseen. */
+function describeSample(name: string, { perSecond, settledAfterMs }: Sample): string {
+  const settled = settledAfterMs < LATE_MS ? '' : ` (all was done ${settledAfterMs.toFixed(0)} ms later)`;
+  return `${name} ${perSecond.toFixed(0)}/s${settled}`;
 }
 
 async function warmUp(target: Target, inFlight: number, calls: number, signal: AbortSignal): Promise<void> {

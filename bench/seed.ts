@@ -19,6 +19,7 @@ import { waitUntil } from './wait-until.js';
 /** How much is on its way to Redis at once. */
 const CHUNK = 4_096;
 const TIMEOUT_MS = 60_000;
+const WRITE_TIMEOUT_MS = 10 * 60_000;
 
 /** Writes what the services would have written, with the services' own stores, into a Redis that nobody else uses yet. */
 export class Seed {
@@ -55,7 +56,12 @@ export class Seed {
       await admin.config('SET', 'appendonly', 'no');
       await fill(new Seed(connections, signal));
       await admin.config('SET', 'appendonly', 'yes');
-      await waitUntil('Redis has written what was seeded', async () => isWritten(admin), signal);
+      await waitUntil(
+        'Redis has written what was seeded',
+        async () => isWritten(admin),
+        signal,
+        WRITE_TIMEOUT_MS,
+      );
     } finally {
       await Promise.all(Object.values(connections).map((connection) => connection.stop()));
     }

@@ -3,11 +3,15 @@ import { ConfigError } from './config.js';
 
 export type { Logger };
 
+/** A request that takes as long is worth a line at `info`. */
+export const SLOW_REQUEST_MS = 1_000;
+
 /**
  * Creates a process's logger: one JSON object a line, or lines for people where `format` is `pretty`.
  *
  * Levels: `error` wants a person's attention, `warn` is an oddity that the process lives with, `info` is a
- * change in the life of the process or something its users are shown, `debug` is a request.
+ * change in the life of the process, something its users are shown, or a request that failed or was slow, `debug` is
+ * any other request.
  *
  * @throws {ConfigError} when `pretty` is not installed.
  *

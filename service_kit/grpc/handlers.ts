@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { MAX_BATCH_ITEMS } from '../coalescer.js';
 import { errorKinds, toServiceError } from '../errors.js';
 import { parseInput } from '../input.js';
-import type { Logger } from '../log.js';
+import { type Logger, SLOW_REQUEST_MS } from '../log.js';
 import { InFlight, type RequestContext } from '../request.js';
 
 /** Makes a grpc-js handler of an async function that takes parsed input. */
@@ -53,21 +53,23 @@ export function createHandlerAdapters(options: {
 
   const describe = (method: string, thrown: unknown): Failure => {
     const error = toServiceError(thrown);
-    logger[error.kind === 'internal' ? 'error' : 'debug']({ method, err: error.cause ?? error }, 'failed');
+    logger[error.kind === 'internal' ? 'error' : 'info']({ method, err: error.cause ?? error }, 'failed');
     return { code: status[errorKinds[error.kind].grpc], details: error.message };
   };
 
   const unary: UnaryAdapter = (schema, handle) => (call, callback) => {
     const method = call.getPath();
+    const startedAt = Date.now();
     const context = {
-      deadline: Math.min(Number(call.getDeadline()), Date.now() + options.requestTimeoutMs),
+      deadline: Math.min(Number(call.getDeadline()), startedAt + options.requestTimeoutMs),
     };
     const answer = async () => {
       try {
         const response = await inFlight.run(context, async () =>
           handle(parseInput(schema, call.request), context),
         );
-        logger.debug({ method }, 'answered');
+        const durationMs = Date.now() - startedAt;
+        logger[durationMs < SLOW_REQUEST_MS ? 'debug' : 'info']({ method, durationMs }, 'answered');
         callback(null, response);
       } catch (thrown) {
         callback(describe(method, thrown));

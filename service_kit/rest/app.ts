@@ -1,8 +1,8 @@
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
-import { pinoHttp } from 'pino-http';
+import { pinoHttp, startTime } from 'pino-http';
 import { errorKinds, ServiceError, toServiceError } from '../errors.js';
 import type { Dependency } from '../lifecycle.js';
-import type { Logger } from '../log.js';
+import { type Logger, SLOW_REQUEST_MS } from '../log.js';
 import { InFlight, type RequestContext } from '../request.js';
 
 const BODY_LIMIT_BYTES = 100 * 1024;
@@ -97,7 +97,8 @@ export function createRestApp(
 function logRequests(logger: Logger): RequestHandler {
   return pinoHttp({
     logger,
-    customLogLevel: () => 'debug',
+    customLogLevel: (_request, { statusCode, [startTime]: startedAt }) =>
+      statusCode >= 400 || Date.now() - startedAt >= SLOW_REQUEST_MS ? 'info' : 'debug',
     serializers: {
       req: ({ method, url }: { method: string; url: string }) => ({ method, path: url.split('?')[0] }),
       res: ({ statusCode }: { statusCode: number }) => ({ statusCode }),

@@ -1,0 +1,68 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { z } from 'zod';
+import { connect } from '../helpers/clients.js';
+import { expectInvalidArgument, parseJson } from '../helpers/expectations.js';
+import { type ProcessName, Suite } from '../helpers/suite.js';
+import { waitFor } from '../helpers/wait-for.js';
+
+const line = z.looseObject({ level: z.string(), msg: z.string() });
+const message = { sender_email: 'a@b.c', receiver_email: 'b@c.d', content: 'the content of a message' };
+
+let suite: Suite;
+let clients: ReturnType<typeof connect>;
+
+beforeAll(async () => {
+  suite = await Suite.start({
+    processes: ['user_service_api', 'user_service_grpc', 'message_service_grpc'],
+    environment: { LOG_LEVEL: 'info' },
+  });
+  clients = connect(suite.addresses, suite.redis);
+  await suite.waitUntilReady();
+});
+
+afterAll(async () => {
+  clients.close();
+  await suite.stop();
+});
+
+/** Waits for the line about a request that was the last of several, and gives all about requests since the start. */
+async function requestLines(name: ProcessName, isLast: (entry: z.output<typeof line>) => boolean) {
+  return waitFor(
+    () => {
+      const lines = suite.process(name).output.split('\n').filter(Boolean);
+      const requests = lines
+        .map((text) => parseJson(line, text))
+        .filter((entry) => 'method' in entry || 'req' in entry);
+      return requests.some(isLast) && requests;
+    },
+    { what: `${name} has logged the request` },
+  );
+}
+
+test('at info, a gRPC call that fails is one line, one that is answered is none, and no content is in it', async () => {
+  await clients.grpc.messages.SendMessage({ message });
+  await expectInvalidArgument(
+    clients.grpc.messages.SendMessage({ message: { ...message, content: message.content.repeat(10_000) } }),
+    /content/,
+  );
+  const lines = await requestLines('message_service_grpc', ({ msg }) => msg === 'failed');
+  expect(lines).toMatchObject([
+    { level: 'info', msg: 'failed', method: '/message_service.MessageService/SendMessage' },
+  ]);
+  expect(suite.process('message_service_grpc').output).not.toContain(message.content);
+});
+
+test('at info, a REST request that fails is one line, one that is answered is none, and no password is in it', async () => {
+  const account = { email: 'dora@example.com', password: 'the password of Dora', name: 'Dora' };
+  await clients.rest.users().post('/users').send(account).expect(201);
+  await clients.rest.users().get('/users').expect(200);
+  await clients.rest.users().post('/users').send(account).expect(400);
+  const lines = await requestLines(
+    'user_service_api',
+    ({ level, res }) => level === 'info' && res !== undefined,
+  );
+  const refused = lines.filter(({ res }) => JSON.stringify(res).includes('400'));
+  expect(refused).toHaveLength(1);
+  expect(lines.filter(({ req }) => JSON.stringify(req).includes('GET'))).toEqual([]);
+  expect(suite.process('user_service_api').output).not.toContain(account.password);
+});

@@ -151,6 +151,13 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
           `${this.name} is not available at the moment; try again shortly`,
           { cause: error },
         );
+      case status.UNIMPLEMENTED:
+        // It will be there once that service is upgraded, too: what is to be delivered can wait for it.
+        return new ServiceError(
+          'unavailable',
+          `${this.name} does not know this call: it has to be upgraded as well`,
+          { cause: error },
+        );
       case status.DEADLINE_EXCEEDED:
         return new ServiceError('tooSlow', `${this.name} did not answer in time; try again shortly`, {
           cause: error,

@@ -36,7 +36,7 @@ export class Notifications {
     });
     // Nobody waits for the push. Where FrontendService is away, it is the relay's.
     if (added.result === 'stored' && !this.frontend.peer.isUnreachable) {
-      void this.outbox.deliverNow(added.entryId, added.notification);
+      this.outbox.deliverSoon(added.entryId, added.notification);
     }
     return added.result !== 'unsubscribed';
   }

@@ -99,7 +99,12 @@ export class Outbox<Entry> implements Component {
     return this.#track(this.#attempt(id, entry));
   }
 
-  /** The same, but resolves after `waitMs` at the latest, though the delivery goes on. */
+  /** The same for an entry that nobody waits for: first goes out what is being answered now. */
+  deliverSoon(id: string, entry: Entry): void {
+    setImmediate(() => void this.deliverNow(id, entry));
+  }
+
+  /** As `deliverNow`, but resolves after `waitMs` at the latest, though the delivery goes on. */
   async deliverWithin(waitMs: number, id: string, entry: Entry): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     const patience = new Promise<void>((resolve) => {

@@ -149,8 +149,8 @@ async function replay(client: Redis, { stream, id }: DeadLetter): Promise<number
   return result === 'replayed' ? 1 : 0;
 }
 
-// Enqueued as any other entry is, hence claimed at once: one that is merely added would be skipped when the next
-// message's entry moves the group on. The relay of any replica takes it up once the claim is idle.
+// Enqueued as any other entry is, hence claimed at once: relays look at nothing else. That of any replica takes it up
+// once the claim is idle.
 const replayScript = defineScript(
   z.enum(['replayed', 'gone', 'unreadable']),
   `

@@ -30,10 +30,14 @@ export function createGrpcApp(config: FrontendServiceConfig, logger: Logger): Co
     config,
     logger,
     { name: 'frontend_service.FrontendService', definition: FrontendService.service, dependencies: [] },
-    ({ unary, batch }): FrontendServiceHandlers => ({
-      ReceiveNotification: unary(notification, receive),
-      ReceiveNotifications: batch('notifications', notification, receive),
-    }),
+    ({ unary, stream, batch }): FrontendServiceHandlers => {
+      const receiveBatch = batch('notifications', notification, receive);
+      return {
+        ReceiveNotification: unary(notification, receive),
+        ReceiveNotifications: unary(...receiveBatch),
+        ReceiveNotificationsStream: stream(...receiveBatch),
+      };
+    },
   );
   return [...components, server];
 }

@@ -17,14 +17,14 @@ export class NotificationGateway {
 
   constructor(address: string, timeoutMs: number, logger: Logger) {
     this.peer = new Peer('NotificationService', address, timeoutMs, logger, NotificationService);
-    this.#create = this.peer.coalesce(
-      (
-        notifications: PendingNotification[],
-        options,
-        callback: requestCallback<CreateNotificationsResponse__Output>,
-      ) => this.peer.client.CreateNotifications({ notifications }, options, callback),
-      (reply) => reply.results,
-    );
+    const { client } = this.peer;
+    this.#create = this.peer.coalesce({
+      request: (notifications: PendingNotification[]) => ({ notifications }),
+      unary: (request, options, callback: requestCallback<CreateNotificationsResponse__Output>) =>
+        client.CreateNotifications(request, options, callback),
+      stream: () => client.CreateNotificationsStream(),
+      results: (reply) => reply.results,
+    });
   }
 
   /**

@@ -17,11 +17,14 @@ export class UserGateway {
 
   constructor(address: string, timeoutMs: number, logger: Logger) {
     this.peer = new Peer('UserService', address, timeoutMs, logger, UserService);
-    this.#checkExists = this.peer.coalesce(
-      (emails: string[], options, callback: requestCallback<CheckUsersExistResponse__Output>) =>
-        this.peer.client.CheckUsersExist({ emails }, options, callback),
-      (reply) => reply.exists.map((exists) => ({ exists })),
-    );
+    const { client } = this.peer;
+    this.#checkExists = this.peer.coalesce({
+      request: (emails: string[]) => ({ emails }),
+      unary: (request, options, callback: requestCallback<CheckUsersExistResponse__Output>) =>
+        client.CheckUsersExist(request, options, callback),
+      stream: () => client.CheckUsersExistStream(),
+      results: (reply) => reply.exists.map((exists) => ({ exists })),
+    });
   }
 
   /** Tells whether an account exists. @throws {ServiceError} when UserService does not say. */

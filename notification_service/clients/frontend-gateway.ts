@@ -18,14 +18,14 @@ export class FrontendGateway {
 
   constructor(address: string, timeoutMs: number, logger: Logger) {
     this.peer = new Peer('FrontendService', address, timeoutMs, logger, FrontendService);
-    this.#receive = this.peer.coalesce(
-      (
-        notifications: Notification[],
-        options,
-        callback: requestCallback<ReceiveNotificationsResponse__Output>,
-      ) => this.peer.client.ReceiveNotifications({ notifications }, options, callback),
-      (reply) => reply.results,
-    );
+    const { client } = this.peer;
+    this.#receive = this.peer.coalesce({
+      request: (notifications: Notification[]) => ({ notifications }),
+      unary: (request, options, callback: requestCallback<ReceiveNotificationsResponse__Output>) =>
+        client.ReceiveNotifications(request, options, callback),
+      stream: () => client.ReceiveNotificationsStream(),
+      results: (reply) => reply.results,
+    });
   }
 
   /** Has a stored notification shown. @throws {ServiceError} when FrontendService does not say that it took it. */

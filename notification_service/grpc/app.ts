@@ -35,24 +35,28 @@ export function createGrpcApp(config: NotificationServiceConfig, logger: Logger)
       definition: NotificationService.service,
       dependencies: [redis],
     },
-    ({ unary, batch }): NotificationServiceHandlers => ({
-      CreateNotification: unary(newNotification, create),
-      CreateNotifications: batch('notifications', newNotification, create),
+    ({ unary, stream, batch }): NotificationServiceHandlers => {
+      const createBatch = batch('notifications', newNotification, create);
+      return {
+        CreateNotification: unary(newNotification, create),
+        CreateNotifications: unary(...createBatch),
+        CreateNotificationsStream: stream(...createBatch),
 
-      CheckUserSubscribed: unary(userQuery, async ({ email }) => ({
-        subscribed: await notifications.isSubscribed(email),
-      })),
+        CheckUserSubscribed: unary(userQuery, async ({ email }) => ({
+          subscribed: await notifications.isSubscribed(email),
+        })),
 
-      SubscribeUser: unary(subscriber, async ({ email }) => {
-        await notifications.subscribe(email);
-        return { success: true };
-      }),
+        SubscribeUser: unary(subscriber, async ({ email }) => {
+          await notifications.subscribe(email);
+          return { success: true };
+        }),
 
-      UnsubscribeUser: unary(subscriber, async ({ email }) => {
-        await notifications.unsubscribe(email);
-        return { success: true };
-      }),
-    }),
+        UnsubscribeUser: unary(subscriber, async ({ email }) => {
+          await notifications.unsubscribe(email);
+          return { success: true };
+        }),
+      };
+    },
   );
   return [...components, server];
 }

@@ -1,26 +1,41 @@
-import { type handleUnaryCall, status } from '@grpc/grpc-js';
+import { type handleBidiStreamingCall, type handleUnaryCall, status } from '@grpc/grpc-js';
 import { z } from 'zod';
 import { MAX_BATCH_ITEMS } from '../coalescer.js';
 import { errorKinds, toServiceError } from '../errors.js';
 import { parseInput } from '../input.js';
 import { type Logger, SLOW_REQUEST_MS } from '../log.js';
 import { InFlight, type RequestContext } from '../request.js';
+import type { BatchReplyHeader, BatchRequestHeader } from './batch-streams.js';
+
+/** An async function that takes parsed input. */
+type Handle<Schema extends z.ZodType, Response> = (
+  input: z.output<Schema>,
+  context: RequestContext,
+) => Promise<Response>;
 
 /** Makes a grpc-js handler of an async function that takes parsed input. */
 export type UnaryAdapter = <Request, Schema extends z.ZodType, Response>(
   schema: Schema,
-  handle: (input: z.output<Schema>, context: RequestContext) => Promise<Response>,
+  handle: Handle<Schema, Response>,
 ) => handleUnaryCall<Request, Response>;
 
+/** The same for a stream: each request is answered like a call of its own, as soon as it can be, with its number. */
+export type StreamAdapter = <Request extends BatchRequestHeader, Schema extends z.ZodType, Response>(
+  schema: Schema,
+  handle: Handle<Schema, Response>,
+) => handleBidiStreamingCall<Request, (Response | Failure) & BatchReplyHeader>;
+
 /**
- * Makes the handler of a batch method out of what handles one item: the request has a list of items in one field, and
- * the response their `results` in the same order. An item that fails, fails alone.
+ * Makes what handles a batch out of what handles one item, for `unary` and `stream`: the request has a list of items
+ * in one field, and the response their `results` in the same order. An item that fails, fails alone.
  */
-export type BatchAdapter = <Request, Schema extends z.ZodType, Result>(
+export type BatchAdapter = <Schema extends z.ZodType, Result>(
   field: string,
   schema: Schema,
-  handle: (item: z.output<Schema>, context: RequestContext) => Promise<Result>,
-) => handleUnaryCall<Request, { results: (Result | Failure)[] }>;
+  handle: Handle<Schema, Result>,
+) => [BatchSchema, Handle<BatchSchema, { results: (Result | Failure)[] }>];
+
+type BatchSchema = z.ZodType<Record<string, unknown[]>>;
 
 /** How one call, or one item of a batch, failed. */
 interface Failure {
@@ -31,6 +46,7 @@ interface Failure {
 /** What makes a service's functions into the handlers of its gRPC door. */
 export interface HandlerAdapters {
   unary: UnaryAdapter;
+  stream: StreamAdapter;
   batch: BatchAdapter;
 }
 
@@ -42,12 +58,13 @@ export function batchOf<Item extends z.ZodType>(item: Item) {
 /**
  * Creates the adapters that all of a server's methods share: they bound how many calls run at once, parse the
  * requests, pass the caller's deadline on, and turn whatever is thrown into a status.
+ *
+ * @param drain once it is aborted, the streams take no further request, and end when what they took is answered
  */
-export function createHandlerAdapters(options: {
-  maxInFlight: number;
-  requestTimeoutMs: number;
-  logger: Logger;
-}): HandlerAdapters {
+export function createHandlerAdapters(
+  options: { maxInFlight: number; requestTimeoutMs: number; logger: Logger },
+  drain: AbortSignal,
+): HandlerAdapters {
   const { logger } = options;
   const inFlight = new InFlight(options.maxInFlight);
 
@@ -57,29 +74,67 @@ export function createHandlerAdapters(options: {
     return { code: status[errorKinds[error.kind].grpc], details: error.message };
   };
 
-  const unary: UnaryAdapter = (schema, handle) => (call, callback) => {
-    const method = call.getPath();
+  /** Resolves to the response, or to how it failed. */
+  const answer = async <Response>(
+    method: string,
+    callerDeadline: number,
+    work: (context: RequestContext) => Promise<Response>,
+  ): Promise<{ response: Response } | { failure: Failure }> => {
     const startedAt = Date.now();
-    const context = {
-      deadline: Math.min(Number(call.getDeadline()), startedAt + options.requestTimeoutMs),
-    };
-    const answer = async () => {
-      try {
-        const response = await inFlight.run(context, async () =>
-          handle(parseInput(schema, call.request), context),
-        );
-        const durationMs = Date.now() - startedAt;
-        logger[durationMs < SLOW_REQUEST_MS ? 'debug' : 'info']({ method, durationMs }, 'answered');
-        callback(null, response);
-      } catch (thrown) {
-        callback(describe(method, thrown));
-      }
-    };
-    void answer();
+    const context = { deadline: Math.min(callerDeadline, startedAt + options.requestTimeoutMs) };
+    try {
+      const response = await inFlight.run(context, async () => work(context));
+      const durationMs = Date.now() - startedAt;
+      logger[durationMs < SLOW_REQUEST_MS ? 'debug' : 'info']({ method, durationMs }, 'answered');
+      return { response };
+    } catch (thrown) {
+      return { failure: describe(method, thrown) };
+    }
   };
 
-  const batch: BatchAdapter = (field, schema, handle) =>
-    unary(z.object({ [field]: batchOf(z.unknown()) }), async (request, context) => {
+  const unary: UnaryAdapter = (schema, handle) => (call, callback) => {
+    const work = async (context: RequestContext) => handle(parseInput(schema, call.request), context);
+    void answer(call.getPath(), Number(call.getDeadline()), work).then((outcome) => {
+      if ('failure' in outcome) callback(outcome.failure);
+      else callback(null, outcome.response);
+    });
+  };
+
+  const stream: StreamAdapter = (schema, handle) => (call) => {
+    const method = call.getPath();
+    let isEnding = drain.aborted;
+    let underWay = 0;
+    const endWhenDone = () => {
+      if (isEnding && underWay === 0) call.end();
+    };
+    const end = () => {
+      isEnding = true;
+      endWhenDone();
+    };
+    const reply = async (request: z.input<typeof header>) => {
+      const { number = 0, timeout_ms = Infinity } = header.parse(request);
+      const outcome = await answer(method, Date.now() + timeout_ms, async (context) =>
+        handle(parseInput(schema, request), context),
+      );
+      if (!call.cancelled)
+        call.write({ ...('failure' in outcome ? outcome.failure : outcome.response), number });
+    };
+    call.on('data', (request) => {
+      if (isEnding) return;
+      underWay++;
+      void reply(request).finally(() => {
+        underWay--;
+        endWhenDone();
+      });
+    });
+    call.on('end', end);
+    drain.addEventListener('abort', end);
+    call.on('close', () => drain.removeEventListener('abort', end));
+  };
+
+  const batch: BatchAdapter = (field, schema, handle) => [
+    z.object({ [field]: batchOf(z.unknown()) }),
+    async (request, context) => {
       const settle = async (item: unknown) => {
         try {
           return await handle(parseInput(schema, item), context);
@@ -88,7 +143,11 @@ export function createHandlerAdapters(options: {
         }
       };
       return { results: await Promise.all((request[field] ?? []).map(settle)) };
-    });
+    },
+  ];
 
-  return { unary, batch };
+  return { unary, stream, batch };
 }
+
+/** What each request on a stream bears besides its input. */
+const header = z.object({ number: z.number().optional(), timeout_ms: z.number().optional() });

@@ -3,10 +3,10 @@ import {
   type ChannelCredentials,
   type ChannelOptions,
   type Client,
+  type ClientDuplexStream,
   connectivityState,
   credentials,
   type requestCallback,
-  type ServiceError as GrpcError,
   status,
 } from '@grpc/grpc-js';
 import { Coalescer } from '../coalescer.js';
@@ -15,6 +15,12 @@ import type { Component, Dependency } from '../lifecycle.js';
 import type { Logger } from '../log.js';
 import type { RequestContext } from '../request.js';
 import { z } from 'zod';
+import {
+  type BatchReplyHeader,
+  type BatchRequestHeader,
+  BatchStreams,
+  type CallFailure,
+} from './batch-streams.js';
 
 const channelOptions: ChannelOptions = {
   // Spreads the calls over every replica that the name resolves to, and notices new addresses within a second.
@@ -27,12 +33,24 @@ const channelOptions: ChannelOptions = {
   'grpc.keepalive_timeout_ms': 3_000,
 };
 
+/** A batch method of a peer, how to ask through it, and the stream of the same. */
+export interface BatchMethod<Item, Request, Reply, Result> {
+  request: (items: Item[]) => Request;
+  /** Passes all three to the method of the generated client. */
+  unary: (request: Request, options: CallOptions, callback: requestCallback<Reply>) => void;
+  /** Calls the stream's method of the generated client. */
+  stream: () => ClientDuplexStream<Request & BatchRequestHeader, Reply>;
+  /** Takes the results out of the reply, in the order of the items; one with a `code` failed. */
+  results: (reply: Reply) => Result[];
+}
+
 /** The connection to another service: it connects in the background and again after every loss. */
 export class Peer<ServiceClient extends Client> implements Component, Dependency {
   readonly name: string;
   readonly client: ServiceClient;
   readonly #timeoutMs: number;
   readonly #logger: Logger;
+  readonly #streams: { close: () => void }[] = [];
 
   /**
    * @param name the peer's name, for people
@@ -72,6 +90,7 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
   }
 
   stop(): void {
+    for (const streams of this.#streams) streams.close();
     this.client.close();
   }
 
@@ -98,27 +117,30 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
 
   /**
    * Makes the way to ask the peer about one item, through one of its batch methods: what is asked at the same time
-   * shares a call.
+   * shares a batch.
    *
-   * @param invoke passes the items, `options` and `callback` to the method of the generated client
-   * @param read takes the results out of the reply, in the order of the items; one with a `code` failed
    * @returns a function that throws as `call` does, for its item alone.
    */
-  coalesce<Item, Reply, Result extends object>(
-    invoke: (items: Item[], options: CallOptions, callback: requestCallback<Reply>) => void,
-    read: (reply: Reply) => Result[],
+  coalesce<Item, Request, Reply extends BatchReplyHeader, Result extends object>(
+    method: BatchMethod<Item, Request, Reply, Result>,
   ): (item: Item, context: RequestContext) => Promise<Result> {
-    const ask = async (items: Item[], deadline: number): Promise<PromiseSettledResult<Result>[]> => {
-      const reply = await this.call<Reply>({ deadline }, (options, callback) =>
-        invoke(items, options, callback),
-      );
-      return read(reply).map((result) => this.#settle(result));
+    const streams = new BatchStreams<Request, Reply>(
+      () => method.stream(),
+      (failure) => this.#describe(failure),
+    );
+    this.#streams.push(streams);
+    const call = async (request: Request, deadline: number): Promise<Reply> =>
+      this.call<Reply>({ deadline }, (options, callback) => method.unary(request, options, callback));
+    const ask = async (items: Item[], deadline: number, streams?: BatchStreams<Request, Reply>) => {
+      const request = method.request(items);
+      const reply = (await streams?.ask(request, deadline)) ?? (await call(request, deadline));
+      return method.results(reply).map((result) => this.#settle(result));
     };
     const coalescer = new Coalescer<Item, Result>({
       name: this.name,
       send: async (items, deadline) => {
         try {
-          return await ask(items, deadline);
+          return await ask(items, deadline, streams);
         } catch (error) {
           const isRefused = error instanceof ServiceError && error.kind === 'internal';
           if (!isRefused || items.length === 1) throw error;
@@ -142,7 +164,7 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
     return this.client.getChannel().getConnectivityState(true);
   }
 
-  #describe(error: Pick<GrpcError, 'code' | 'details'>): ServiceError {
+  #describe(error: CallFailure): ServiceError {
     this.#logger.debug({ peer: this.name, err: error }, 'call failed');
     switch (isReset(error) ? status.UNAVAILABLE : error.code) {
       case status.UNAVAILABLE:
@@ -173,7 +195,7 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
 }
 
 /** Many cancelled calls make HTTP/2 reset healthy ones, which grpc-js reports as INTERNAL (grpc-node issue 2625). */
-function isReset(error: Pick<GrpcError, 'code' | 'details'>): boolean {
+function isReset(error: CallFailure): boolean {
   return error.code === status.INTERNAL && error.details.includes('RST_STREAM');
 }
 

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { isIPv6 } from 'node:net';
 import {
   Server,
@@ -29,8 +30,9 @@ export interface GrpcService {
 export class GrpcServer implements Component {
   readonly #server: Server;
   readonly #health: HealthImplementation;
+  /** Those of health and reflection: the service's own end themselves once the door is draining. */
   readonly #openStreams = new Set<ServerInterceptingCallInterface>();
-  #isDraining = false;
+  readonly #draining = new AbortController();
 
   constructor(
     private readonly config: ProcessConfig & { grpcPort: number },
@@ -38,12 +40,21 @@ export class GrpcServer implements Component {
     private readonly service: GrpcService,
     createHandlers: (adapters: HandlerAdapters) => UntypedServiceImplementation,
   ) {
+    setMaxListeners(0, this.#draining.signal);
     this.#server = new Server({
-      interceptors: [(method, call) => this.#intercept(method.responseStream, call)],
+      interceptors: [
+        (method, call) => {
+          const isOwn = method.path.startsWith(`/${service.name}/`);
+          return this.#intercept(method.responseStream && !isOwn, call);
+        },
+      ],
       // Above the bound on calls under way, so that those beyond it are refused rather than held back unheard.
       'grpc.max_concurrent_streams': 2 * config.maxInFlight,
     });
-    this.#server.addService(service.definition, createHandlers(createHandlerAdapters({ ...config, logger })));
+    this.#server.addService(
+      service.definition,
+      createHandlers(createHandlerAdapters({ ...config, logger }, this.#draining.signal)),
+    );
     this.#health = new HealthImplementation();
     this.#updateHealth();
     this.#health.addToServer(this.#server);
@@ -66,7 +77,7 @@ export class GrpcServer implements Component {
 
   /** Tells health watchers, refuses new calls, lets those under way finish, and ends the streams. */
   async stop(graceMs: number): Promise<void> {
-    this.#isDraining = true;
+    this.#draining.abort();
     this.#updateHealth();
     const force = setTimeout(() => this.#server.forceShutdown(), graceMs);
     const drained = new Promise((resolve) => this.#server.tryShutdown(resolve));
@@ -78,15 +89,16 @@ export class GrpcServer implements Component {
   }
 
   #updateHealth(): void {
-    const isServing = !this.#isDraining && this.service.dependencies.every((dependency) => dependency.isUp);
+    const isServing =
+      !this.#draining.signal.aborted && this.service.dependencies.every((dependency) => dependency.isUp);
     for (const name of ['', this.service.name]) {
       this.#health.setStatus(name, isServing ? 'SERVING' : 'NOT_SERVING');
     }
   }
 
   /** Remembers the open streams: nothing else could end them when the process stops. */
-  #intercept(isStream: boolean, call: ServerInterceptingCallInterface): ServerInterceptingCall {
-    if (!isStream) return new ServerInterceptingCall(call);
+  #intercept(isRemembered: boolean, call: ServerInterceptingCallInterface): ServerInterceptingCall {
+    if (!isRemembered) return new ServerInterceptingCall(call);
     this.#openStreams.add(call);
     const forget = () => this.#openStreams.delete(call);
     return new ServerInterceptingCall(call, {

@@ -23,11 +23,15 @@ const pageQuery = z.object({ page_size: pageSize, page_token: pageToken });
 export function createGrpcApp(config: UserServiceConfig, logger: Logger): Component[] {
   const { users, redis, components } = createUserService(config, logger);
 
+  const checkUsersExist = async ({ emails }: z.output<typeof usersQuery>) => ({
+    exists: await users.usersExist(emails),
+  });
+
   const server = new GrpcServer(
     config,
     logger,
     { name: 'user_service.UserService', definition: UserService.service, dependencies: [redis] },
-    ({ unary }): UserServiceHandlers => ({
+    ({ unary, stream }): UserServiceHandlers => ({
       AuthenticateUser: unary(credentials, async ({ email, password }) => ({
         email,
         success: (await users.authenticate(email, password)) !== undefined,
@@ -35,7 +39,8 @@ export function createGrpcApp(config: UserServiceConfig, logger: Logger): Compon
 
       CheckUserExists: unary(userQuery, async ({ email }) => ({ exists: await users.userExists(email) })),
 
-      CheckUsersExist: unary(usersQuery, async ({ emails }) => ({ exists: await users.usersExist(emails) })),
+      CheckUsersExist: unary(usersQuery, checkUsersExist),
+      CheckUsersExistStream: stream(usersQuery, checkUsersExist),
 
       ListUsers: unary(nothing, async () => ({ users: await users.listAllUsers() })),
 

@@ -7,6 +7,9 @@ export const MAX_BATCH_ITEMS = 256;
 const MAX_QUEUED = 20_000;
 const MAX_BATCHES_IN_FLIGHT = 16;
 
+/** As many items are worth a batch of their own: more at once would leave those who work on them idle in turns. */
+const ITEMS_WORTH_A_BATCH = 32;
+
 export interface CoalescerOptions<Item, Result> {
   /** Who is asked, for people. */
   name: string;
@@ -14,6 +17,8 @@ export interface CoalescerOptions<Item, Result> {
   maxBatchesInFlight?: number;
   /** {@link MAX_BATCH_ITEMS} unless told. */
   maxItems?: number;
+  /** So many items do not wait for the batch that is under way; 32 unless told, `maxItems` at the most. */
+  itemsWorthABatch?: number;
   /** How many items may wait for their batch; 20,000 unless told. */
   maxQueued?: number;
   /**
@@ -37,7 +42,7 @@ interface Waiting<Item, Result> {
 /**
  * Makes one batch of what is asked at the same time. A lone item goes out at once, as soon as the code that asked
  * has run: no timer holds it back. What is asked while a batch is under way goes out together as soon as it is answered,
- * or slow, or as soon as there are enough for a full batch. Nothing is kept: no answer outlives its batch.
+ * or slow, or as soon as there is enough for a batch of its own. Nothing is kept: no answer outlives its batch.
  */
 export class Coalescer<Item, Result> {
   readonly #options: Required<CoalescerOptions<Item, Result>>;
@@ -48,11 +53,13 @@ export class Coalescer<Item, Result> {
   #isScheduled = false;
 
   constructor(options: CoalescerOptions<Item, Result>) {
+    const { maxItems = MAX_BATCH_ITEMS, itemsWorthABatch = ITEMS_WORTH_A_BATCH } = options;
     this.#options = {
-      maxItems: MAX_BATCH_ITEMS,
       maxQueued: MAX_QUEUED,
       maxBatchesInFlight: MAX_BATCHES_IN_FLIGHT,
       ...options,
+      maxItems,
+      itemsWorthABatch: Math.min(itemsWorthABatch, maxItems),
     };
   }
 
@@ -81,11 +88,11 @@ export class Coalescer<Item, Result> {
   }
 
   #dispatch(): void {
-    const { maxItems, maxBatchesInFlight } = this.#options;
+    const { maxItems, itemsWorthABatch, maxBatchesInFlight } = this.#options;
     while (
       this.#waiting.length > 0 &&
       this.#batchesInFlight < maxBatchesInFlight &&
-      (this.#batchesAwaited === 0 || this.#waiting.length >= maxItems)
+      (this.#batchesAwaited === 0 || this.#waiting.length >= itemsWorthABatch)
     ) {
       void this.#send(this.#waiting.splice(0, maxItems));
     }

@@ -43,7 +43,7 @@ export class NotificationStore {
    */
   async addUnlessUnsubscribed(notification: NewNotification): Promise<AddOutcome> {
     const receiver = notification.receiver_email;
-    const [result, text, entryId] = await this.#connection.run(
+    const [result, id, entryId] = await this.#connection.run(
       addUnlessUnsubscribedScript,
       [
         key.subscriptions,
@@ -54,7 +54,7 @@ export class NotificationStore {
       ],
       [receiver, JSON.stringify(notification), notification.message_id ?? ''],
     );
-    return result === 'stored' ? { result, notification: parseRecord(text), entryId } : { result };
+    return result === 'stored' ? { result, notification: { ...notification, id }, entryId } : { result };
   }
 
   async listNotifications(email: string): Promise<NotificationRecord[]> {
@@ -101,6 +101,6 @@ const addUnlessUnsubscribedScript = defineScript(
   record = string.sub(record, 1, -2) .. ',"id":"' .. id .. '"}'
   redis.call('LPUSH', KEYS[2], record)
   if message ~= '' then redis.call('HSET', KEYS[4], message, id) end
-  return { 'stored', record, enqueue(KEYS[5], record) }
+  return { 'stored', id, enqueue(KEYS[5], record) }
   `,
 );

@@ -44,6 +44,8 @@ export class RedisConnection implements Component, VitalDependency {
     });
     this.#scripts = new Coalescer({
       name: 'Redis',
+      // One pipeline costs Redis little, and waiting for another would cost its writers a sync to the disk.
+      itemsWorthABatch: 1,
       send: async (calls) => runScripts(this.client, calls),
     });
     this.client.on('ready', () => void this.#check());

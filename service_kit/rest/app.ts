@@ -1,5 +1,4 @@
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
-import { pinoHttp, startTime } from 'pino-http';
 import { errorKinds, ServiceError, toServiceError } from '../errors.js';
 import type { Dependency } from '../lifecycle.js';
 import { type Logger, SLOW_REQUEST_MS } from '../log.js';
@@ -47,6 +46,8 @@ export function createRestApp(
   const app = express();
   app.disable('x-powered-by');
   app.set('query parser', 'simple');
+  // Answers change all the time: to hash each for a later request costs more than it can save.
+  app.disable('etag');
   app.use(logRequests(logger));
 
   const routes: string[] = [];
@@ -95,15 +96,19 @@ export function createRestApp(
 
 /** Logs each request without its query, body or headers, which hold secrets. */
 function logRequests(logger: Logger): RequestHandler {
-  return pinoHttp({
-    logger,
-    customLogLevel: (_request, { statusCode, [startTime]: startedAt }) =>
-      statusCode >= 400 || Date.now() - startedAt >= SLOW_REQUEST_MS ? 'info' : 'debug',
-    serializers: {
-      req: ({ method, url }: { method: string; url: string }) => ({ method, path: url.split('?')[0] }),
-      res: ({ statusCode }: { statusCode: number }) => ({ statusCode }),
-    },
-  });
+  return (request, response, next) => {
+    const { method, path } = request;
+    const startedAt = Date.now();
+    // Comes in any case: after the answer, or when the caller went away.
+    response.once('close', () => {
+      const { statusCode } = response;
+      const durationMs = Date.now() - startedAt;
+      const level = statusCode >= 400 || durationMs >= SLOW_REQUEST_MS ? 'info' : 'debug';
+      const outcome = response.writableFinished ? 'answered' : 'abandoned';
+      logger[level]({ method, path, statusCode, durationMs }, outcome);
+    });
+    next();
+  };
 }
 
 /** The one place that turns an error into an HTTP answer. */

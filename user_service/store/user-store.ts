@@ -1,3 +1,4 @@
+import { Coalescer } from '@messaging/service_kit/coalescer';
 import type { RedisConnection } from '@messaging/service_kit/redis/connection';
 import { enqueueLua } from '@messaging/service_kit/redis/outbox';
 import { defineScript } from '@messaging/service_kit/redis/script';
@@ -25,13 +26,20 @@ export interface StoredUser {
 /** The accounts in Redis. */
 export class UserStore {
   readonly #connection: RedisConnection;
+  /** Looks up together what is asked at the same time. */
+  readonly #lookUps: Coalescer<string, boolean>;
 
   constructor(connection: RedisConnection) {
     this.#connection = connection;
+    this.#lookUps = new Coalescer({
+      name: 'Redis',
+      send: async (emails) =>
+        (await this.usersExist(emails)).map((value) => ({ status: 'fulfilled', value })),
+    });
   }
 
   async userExists(email: string): Promise<boolean> {
-    return (await this.#redis.exists(key.user(email))) === 1;
+    return this.#lookUps.run(email);
   }
 
   /** Tells of each email whether an account has it, in the same order. */

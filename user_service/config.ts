@@ -1,4 +1,6 @@
+import { availableParallelism } from 'node:os';
 import {
+  ConfigError,
   type ProcessConfig,
   processConfig,
   processVariables,
@@ -36,13 +38,22 @@ export function loadConfig(environment = process.env): UserServiceConfig {
       NOTIFICATION_SERVICE_ADDRESS: variable.address('notification_service_grpc:9898'),
       // More than a Redis command may take, so that a peer can say what it lacks.
       PEER_TIMEOUT_MS: variable.durationMs(5_000),
-      // OWASP's Password Storage Cheat Sheet asks for at least 10; 12 takes about 250 ms of one core.
-      BCRYPT_COST: variable.count(12, 10, 15),
-      BCRYPT_CONCURRENCY: variable.count(2, 1, 64),
+      // OWASP's Password Storage Cheat Sheet asks for at least 10; 11 takes about 120 ms of one core.
+      BCRYPT_COST: variable.count(11, 10, 15),
+      // Leaves a core to everything else, and a thread to what else Node does in threads: looking up peers' names.
+      BCRYPT_CONCURRENCY: variable.count(Math.min(Math.max(availableParallelism() - 1, 1), 3), 1, 64),
       BCRYPT_QUEUE_LENGTH: variable.count(64, 1, 10_000),
+      // Node's own variable, with its default: https://nodejs.org/api/cli.html#uv_threadpool_sizesize
+      UV_THREADPOOL_SIZE: variable.count(4, 1, 1_024),
     },
     environment,
   );
+  if (variables.BCRYPT_CONCURRENCY >= variables.UV_THREADPOOL_SIZE) {
+    throw new ConfigError(
+      `BCRYPT_CONCURRENCY is "${variables.BCRYPT_CONCURRENCY}": expected less than UV_THREADPOOL_SIZE, which is ` +
+        `${variables.UV_THREADPOOL_SIZE}, for example UV_THREADPOOL_SIZE=${2 * variables.BCRYPT_CONCURRENCY}`,
+    );
+  }
   return {
     ...processConfig(variables),
     restPort: variables.REST_PORT,

@@ -16,7 +16,8 @@ async function startWith(name: ProcessName, environment: Record<string, string>)
 test.each([
   ['message_service_grpc', 'REDIS_PORT', 'six', 'REDIS_PORT=6379'],
   ['message_service_grpc', 'USER_SERVICE_ADDRESS', 'nowhere', 'USER_SERVICE_ADDRESS=user_service_grpc:9797'],
-  ['user_service_api', 'BCRYPT_COST', '4', 'BCRYPT_COST=12'],
+  ['user_service_api', 'BCRYPT_COST', '4', 'BCRYPT_COST=11'],
+  ['user_service_api', 'BCRYPT_CONCURRENCY', '4', 'UV_THREADPOOL_SIZE=8'],
   ['user_service_grpc', 'SHUTDOWN_GRACE_MS', '-1', 'SHUTDOWN_GRACE_MS=8000'],
   ['notification_service_api', 'REST_PORT', '70000', 'REST_PORT=8282'],
   ['frontend_service_grpc', 'LOG_LEVEL', 'loud', 'LOG_LEVEL=info'],

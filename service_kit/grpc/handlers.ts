@@ -102,7 +102,7 @@ export function createHandlerAdapters(
 
   const stream: StreamAdapter = (schema, handle) => (call) => {
     const method = call.getPath();
-    let isEnding = drain.aborted;
+    let isEnding = false;
     let underWay = 0;
     const endWhenDone = () => {
       if (isEnding && underWay === 0) call.end();
@@ -128,6 +128,7 @@ export function createHandlerAdapters(
       });
     });
     call.on('end', end);
+    if (drain.aborted) end();
     drain.addEventListener('abort', end);
     call.on('close', () => drain.removeEventListener('abort', end));
   };

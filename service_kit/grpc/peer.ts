@@ -129,23 +129,26 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
       (failure) => this.#describe(failure),
     );
     this.#streams.push(streams);
-    const call = async (request: Request, deadline: number): Promise<Reply> =>
-      this.call<Reply>({ deadline }, (options, callback) => method.unary(request, options, callback));
-    const ask = async (items: Item[], deadline: number, streams?: BatchStreams<Request, Reply>) => {
-      const request = method.request(items);
-      const reply = (await streams?.ask(request, deadline)) ?? (await call(request, deadline));
-      return method.results(reply).map((result) => this.#settle(result));
+    const askByCall = async (items: Item[], deadline: number) => {
+      const reply = await this.call<Reply>({ deadline }, (options, callback) =>
+        method.unary(method.request(items), options, callback),
+      );
+      return this.#settle(method.results(reply));
+    };
+    const ask = async (items: Item[], deadline: number) => {
+      const reply = await streams.ask(method.request(items), deadline);
+      return reply === undefined ? askByCall(items, deadline) : this.#settle(method.results(reply));
     };
     const coalescer = new Coalescer<Item, Result>({
       name: this.name,
       send: async (items, deadline) => {
         try {
-          return await ask(items, deadline, streams);
+          return await ask(items, deadline);
         } catch (error) {
           const isRefused = error instanceof ServiceError && error.kind === 'internal';
           if (!isRefused || items.length === 1) throw error;
           // One of them must have been too much for the peer: the others need not suffer for it.
-          const outcomes = await Promise.allSettled(items.map(async (item) => ask([item], deadline)));
+          const outcomes = await Promise.allSettled(items.map(async (item) => askByCall([item], deadline)));
           return outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? outcome.value : outcome));
         }
       },
@@ -153,43 +156,48 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
     return (item, { deadline }) => coalescer.run(item, Math.min(deadline, Date.now() + this.#timeoutMs));
   }
 
-  #settle<Result extends object>(result: Result): PromiseSettledResult<Result> {
-    if (!('code' in result)) return { status: 'fulfilled', value: result };
-    const { code, details } = itemFailure.parse(result);
-    const cause = Object.assign(new Error(details), { code, details });
-    return { status: 'rejected', reason: this.#describe(cause) };
+  #settle<Result extends object>(results: Result[]): PromiseSettledResult<Result>[] {
+    return results.map((result) =>
+      'code' in result
+        ? { status: 'rejected', reason: this.#describe(itemFailure.parse(result)) }
+        : { status: 'fulfilled', value: result },
+    );
   }
 
   #connectivity(): connectivityState {
     return this.client.getChannel().getConnectivityState(true);
   }
 
-  #describe(error: CallFailure): ServiceError {
-    this.#logger.debug({ peer: this.name, err: error }, 'call failed');
-    switch (isReset(error) ? status.UNAVAILABLE : error.code) {
+  #describe(failure: CallFailure): ServiceError {
+    // A failure that came as an item of an answer is none that can be logged yet.
+    const cause = failure instanceof Error ? failure : Object.assign(new Error(failure.details), failure);
+    this.#logger.debug({ peer: this.name, err: cause }, 'call failed');
+    switch (isReset(failure) ? status.UNAVAILABLE : failure.code) {
       case status.UNAVAILABLE:
+      // Nothing is cancelled on this side: a peer that is stopped by force ends its calls so.
+      case status.CANCELLED:
         return new ServiceError(
           'unavailable',
           `${this.name} is not available at the moment; try again shortly`,
-          { cause: error },
+          { cause },
         );
       case status.UNIMPLEMENTED:
         // It will be there once that service is upgraded, too: what is to be delivered can wait for it.
         return new ServiceError(
           'unavailable',
           `${this.name} does not know this call: it has to be upgraded as well`,
-          { cause: error },
+          { cause },
         );
       case status.DEADLINE_EXCEEDED:
         return new ServiceError('tooSlow', `${this.name} did not answer in time; try again shortly`, {
-          cause: error,
+          cause,
         });
       case status.RESOURCE_EXHAUSTED:
         return new ServiceError('tooMany', `${this.name} has too much to do; try again shortly`, {
-          cause: error,
+          cause,
         });
       default:
-        return new ServiceError('internal', 'Something went wrong on our side', { cause: error });
+        return new ServiceError('internal', 'Something went wrong on our side', { cause });
     }
   }
 }

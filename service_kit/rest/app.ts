@@ -76,9 +76,9 @@ export function createRestApp(
   });
 
   addRoutes((method, path, handle, { bodyLimitBytes } = { bodyLimitBytes: BODY_LIMIT_BYTES }) => {
-    const readBody = method === 'get' ? [] : [express.json({ limit: bodyLimitBytes })];
+    const readBody = express.json({ limit: bodyLimitBytes });
     routes.push(`${method.toUpperCase()} ${path.replace(/:(\w+)/g, '{$1}')}`);
-    app[method](path, ...readBody, async (request, response) => {
+    app[method](path, readBody, async (request, response) => {
       const context = { deadline: Date.now() + config.requestTimeoutMs };
       await inFlight.run(context, async () => handle(request, response, context));
     });

@@ -1,3 +1,4 @@
+import { status } from '@grpc/grpc-js';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type Account, grpc, newEmail, rest, signUp } from '../helpers/clients.js';
 import { expectInvalidArgument } from '../helpers/expectations.js';
@@ -84,6 +85,25 @@ describe('CheckUsersExist', () => {
       grpc.users.CheckUsersExist({ emails }),
       /emails must be 256 items at the most/,
     );
+  });
+});
+
+describe('CheckUsersExistStream', () => {
+  it('answers each request by its number, refuses a bad one alone, and ends with its caller', async () => {
+    const known = { number: 7, emails: [alice.email, newEmail('nobody')] };
+    const tooMany = { number: 8, emails: Array.from({ length: 257 }, () => alice.email) };
+    const none = { number: 9 };
+    const replies = await grpc.users.CheckUsersExistStream([known, tooMany, none]);
+    expect(replies.toSorted((one, other) => (one.number ?? 0) - (other.number ?? 0))).toStrictEqual([
+      { number: 7, exists: [true, false] },
+      {
+        number: 8,
+        exists: [],
+        code: status.INVALID_ARGUMENT,
+        details: expect.stringMatching(/emails must be 256 items at the most/),
+      },
+      { number: 9, exists: [] },
+    ]);
   });
 });
 

@@ -25,11 +25,15 @@ afterAll(async () => {
   await suite.stop();
 });
 
-/** Waits for the line about a request that was the last of several, and gives all about requests since the start. */
-async function requestLines(name: ProcessName, isLast: (entry: z.output<typeof line>) => boolean) {
+/** Waits for the line about the last of several requests, and gives all lines about requests since `earlier`. */
+async function requestLines(
+  name: ProcessName,
+  isLast: (entry: z.output<typeof line>) => boolean,
+  earlier = 0,
+) {
   return waitFor(
     () => {
-      const lines = suite.process(name).output.split('\n').filter(Boolean);
+      const lines = suite.process(name).output.slice(earlier).split('\n').filter(Boolean);
       const requests = lines.map((text) => parseJson(line, text)).filter((entry) => 'method' in entry);
       return requests.some(isLast) && requests;
     },
@@ -38,12 +42,16 @@ async function requestLines(name: ProcessName, isLast: (entry: z.output<typeof l
 }
 
 test('at info, a gRPC call that fails is one line, one that is answered is none, and no content is in it', async () => {
+  await waitFor(async () => clients.grpc.messages.SendMessage({ message }).catch(() => undefined), {
+    what: 'MessageService has connected to UserService',
+  });
+  const earlier = suite.process('message_service_grpc').output.length;
   await clients.grpc.messages.SendMessage({ message });
   await expectInvalidArgument(
     clients.grpc.messages.SendMessage({ message: { ...message, content: message.content.repeat(10_000) } }),
     /content/,
   );
-  const lines = await requestLines('message_service_grpc', ({ msg }) => msg === 'failed');
+  const lines = await requestLines('message_service_grpc', ({ msg }) => msg === 'failed', earlier);
   expect(lines).toMatchObject([
     { level: 'info', msg: 'failed', method: '/message_service.MessageService/SendMessage' },
   ]);
@@ -51,13 +59,15 @@ test('at info, a gRPC call that fails is one line, one that is answered is none,
 });
 
 test('at info, a REST request that fails is one line, one that is answered is none, and no password is in it', async () => {
+  const earlier = suite.process('user_service_api').output.length;
   const account = { email: 'dora@example.com', password: 'the password of Dora', name: 'Dora' };
   await clients.rest.users().post('/users').send(account).expect(201);
   await clients.rest.users().get('/users').expect(200);
   await clients.rest.users().post('/users').send(account).expect(400);
   const lines = await requestLines(
     'user_service_api',
-    ({ level, statusCode }) => level === 'info' && statusCode !== undefined,
+    ({ statusCode, path }) => statusCode === 400 && path === '/users',
+    earlier,
   );
   expect(lines).toMatchObject([{ level: 'info', method: 'POST', path: '/users', statusCode: 400 }]);
   expect(suite.process('user_service_api').output).not.toContain(account.password);

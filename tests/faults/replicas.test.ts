@@ -1,4 +1,4 @@
-import { test } from 'vitest';
+import { expect, test } from 'vitest';
 import { connect } from '../helpers/clients.js';
 import { Suite } from '../helpers/suite.js';
 import { Traffic } from '../helpers/traffic.js';
@@ -44,6 +44,37 @@ test('of two replicas of each gRPC process one is killed, and stays away', async
     await Promise.all([staying.end(), leaving.end()]);
     victim.close();
     survivor.close();
+    await replicated.stop();
+  }
+}, 120_000);
+
+test('of two replicas of each peer one after the other is stopped and started, and no message is refused', async () => {
+  const peers = ['frontend_service_grpc', 'notification_service_grpc', 'user_service_grpc'] as const;
+  const replicated = await Suite.start({
+    processes: ['user_service_api', 'message_service_grpc', ...peers],
+    twice: [...peers],
+  });
+  const clients = connect(replicated.addresses, replicated.redis);
+  const traffic = new Traffic(clients, 'rolling');
+  try {
+    await replicated.waitUntilReady();
+    await traffic.start();
+    await traffic.waitForMore(100);
+    for (const name of peers) {
+      for (const process of [replicated.replica(name), replicated.process(name)]) {
+        process.kill('SIGTERM');
+        expect(await process.exited).toEqual({ code: 0, signal: null });
+        await traffic.waitForMore(50);
+        await process.restart();
+        await replicated.waitUntilReady();
+        await traffic.waitForMore(50);
+      }
+    }
+    expect(traffic.refused).toEqual([]);
+    await traffic.expectNothingLost();
+  } finally {
+    await traffic.end();
+    clients.close();
     await replicated.stop();
   }
 }, 120_000);

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import { Client, credentials } from '@grpc/grpc-js';
 import type { ProtoGrpcType as FrontendProto } from '@messaging/proto_definitions/frontend';
 import type { ProtoGrpcType as MessageProto } from '@messaging/proto_definitions/message';
@@ -41,6 +42,24 @@ export function connect(addresses: Addresses, redisAddress: { host: string; port
     return open;
   };
 
+  /** Sends all requests on one stream, ends it, and resolves to the replies as they came. */
+  const stream =
+    <Request, Reply>(name: ProcessName, method: Method<Request, Reply>) =>
+    async (requests: Request[]): Promise<Reply[]> => {
+      const call = channel(name).makeBidiStreamRequest(
+        method.path,
+        method.requestSerialize,
+        method.responseDeserialize,
+        { deadline: Date.now() + CALL_TIMEOUT_MS },
+      );
+      for (const request of requests) call.write(request);
+      call.end();
+      const replies: Reply[] = [];
+      call.on('data', (reply: Reply) => replies.push(reply));
+      await once(call, 'end');
+      return replies;
+    };
+
   /** Rejects with grpc-js's ServiceError. */
   const unary =
     <Request, Reply>(name: ProcessName, method: Method<Request, Reply>) =>
@@ -74,6 +93,7 @@ export function connect(addresses: Addresses, redisAddress: { host: string; port
         AuthenticateUser: unary('user_service_grpc', users.AuthenticateUser),
         CheckUserExists: unary('user_service_grpc', users.CheckUserExists),
         CheckUsersExist: unary('user_service_grpc', users.CheckUsersExist),
+        CheckUsersExistStream: stream('user_service_grpc', users.CheckUsersExistStream),
         ListUsers: unary('user_service_grpc', users.ListUsers),
         ListUsersPage: unary('user_service_grpc', users.ListUsersPage),
       },
@@ -84,6 +104,10 @@ export function connect(addresses: Addresses, redisAddress: { host: string; port
       notifications: {
         CreateNotification: unary('notification_service_grpc', notifications.CreateNotification),
         CreateNotifications: unary('notification_service_grpc', notifications.CreateNotifications),
+        CreateNotificationsStream: stream(
+          'notification_service_grpc',
+          notifications.CreateNotificationsStream,
+        ),
         CheckUserSubscribed: unary('notification_service_grpc', notifications.CheckUserSubscribed),
         SubscribeUser: unary('notification_service_grpc', notifications.SubscribeUser),
         UnsubscribeUser: unary('notification_service_grpc', notifications.UnsubscribeUser),

@@ -1,20 +1,31 @@
 import { type ClientDuplexStream, type ServiceError as GrpcError, status } from '@grpc/grpc-js';
+import { z } from 'zod';
 
-/** What a request on a stream of batches bears besides the batch. */
-export interface BatchRequestHeader {
+/** What a stream of batches carries to the peer. */
+export interface StreamRequest<Request> {
+  /** Comes back with the answer. */
   number?: number;
+  /** How long this side waits for it. */
   timeout_ms?: number;
+  request?: Request | null;
 }
 
-/** What an answer bears besides the results: `code` and `details` where the batch was refused as a whole. */
-export interface BatchReplyHeader {
+/** What it carries back: a response, or a `code` and `details` where the batch was refused as a whole. */
+export interface StreamResponse<Response> {
   number?: number;
+  response?: Response | null;
   code?: number;
   details?: string;
 }
 
 /** Why a batch has no answer: as grpc-js tells it of a call. */
-export type CallFailure = Pick<GrpcError, 'code' | 'details'>;
+export type CallFailure = z.output<typeof callFailure>;
+
+/** The same in an answer, about a batch or one of its items. */
+export const callFailure = z.object({
+  code: z.enum(status).catch(status.UNKNOWN),
+  details: z.string().default(''),
+});
 
 /** As many streams as are kept open: they, and with them the load, are spread over the peer's replicas. */
 const STREAMS = 4;
@@ -22,14 +33,14 @@ const STREAMS = 4;
 /** A stream that is older is replaced: only a new one can go to a replica that has come since. */
 const MAX_AGE_MS = 10_000;
 
-type BatchCall<Request, Reply> = ClientDuplexStream<Request & BatchRequestHeader, Reply & BatchReplyHeader>;
+type BatchCall<Request, Response> = ClientDuplexStream<StreamRequest<Request>, StreamResponse<Response>>;
 
 /**
  * Sends batches to a peer over a few streams that stay open: a message on an open stream costs a third of a unary
  * call. Opens them when they are needed, and anew after every loss.
  */
-export class BatchStreams<Request, Reply> {
-  readonly #streams: (BatchStream<Request, Reply> | undefined)[] = [];
+export class BatchStreams<Request, Response> {
+  readonly #streams: (BatchStream<Request, Response> | undefined)[] = [];
   #turn = 0;
 
   /**
@@ -37,7 +48,7 @@ export class BatchStreams<Request, Reply> {
    * @param describe makes the error that is thrown for a batch that failed
    */
   constructor(
-    private readonly open: () => BatchCall<Request, Reply>,
+    private readonly open: () => BatchCall<Request, Response>,
     private readonly describe: (failure: CallFailure) => Error,
   ) {}
 
@@ -48,7 +59,7 @@ export class BatchStreams<Request, Reply> {
    * @returns undefined when the peer has not worked on it: it stopped before, or has no such stream.
    * @throws what `describe` makes of the failure of the batch, or of its stream.
    */
-  async ask(request: Request, deadline: number): Promise<Reply | undefined> {
+  async ask(request: Request, deadline: number): Promise<Response | undefined> {
     this.#turn = (this.#turn + 1) % STREAMS;
     let stream = this.#streams[this.#turn];
     if (!stream?.isOpen || stream.ageMs > MAX_AGE_MS) {
@@ -65,25 +76,25 @@ export class BatchStreams<Request, Reply> {
   }
 }
 
-interface Asked<Reply> {
-  resolve: (reply: Reply | undefined) => void;
+interface Asked<Response> {
+  resolve: (response: Response | undefined) => void;
   reject: (reason: Error) => void;
   timer: NodeJS.Timeout;
 }
 
-class BatchStream<Request, Reply> {
-  readonly #call: BatchCall<Request, Reply>;
-  readonly #asked = new Map<number, Asked<Reply>>();
+class BatchStream<Request, Response> {
+  readonly #call: BatchCall<Request, Response>;
+  readonly #asked = new Map<number, Asked<Response>>();
   readonly #openedAt = Date.now();
   #lastNumber = 0;
   #isOpen = true;
 
   constructor(
-    call: BatchCall<Request, Reply>,
+    call: BatchCall<Request, Response>,
     private readonly describe: (failure: CallFailure) => Error,
   ) {
     this.#call = call;
-    call.on('data', (reply: Reply & BatchReplyHeader) => this.#settle(reply));
+    call.on('data', (reply: StreamResponse<Response>) => this.#settle(reply));
     call.on('error', (error: GrpcError) => this.#conclude(error));
     call.on('end', () => this.#conclude());
   }
@@ -96,13 +107,13 @@ class BatchStream<Request, Reply> {
     return Date.now() - this.#openedAt;
   }
 
-  async ask(request: Request, deadline: number): Promise<Reply | undefined> {
+  async ask(request: Request, deadline: number): Promise<Response | undefined> {
     const number = ++this.#lastNumber;
     const timeout_ms = Math.max(deadline - Date.now(), 0);
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => this.#giveUp(number), timeout_ms);
       this.#asked.set(number, { resolve, reject, timer });
-      this.#call.write({ ...request, number, timeout_ms });
+      this.#call.write({ number, timeout_ms, request });
     });
   }
 
@@ -111,10 +122,10 @@ class BatchStream<Request, Reply> {
     this.#isOpen = false;
   }
 
-  #settle(reply: Reply & BatchReplyHeader): void {
+  #settle(reply: StreamResponse<Response>): void {
     const asked = this.#take(reply.number ?? 0);
-    if (reply.code === undefined) asked?.resolve(reply);
-    else asked?.reject(this.describe({ code: reply.code, details: reply.details ?? '' }));
+    if (reply.response) asked?.resolve(reply.response);
+    else asked?.reject(this.describe(callFailure.parse(reply)));
   }
 
   /** The replica behind this stream may hang, where others don't. */
@@ -136,7 +147,7 @@ class BatchStream<Request, Reply> {
     }
   }
 
-  #take(number: number): Asked<Reply> | undefined {
+  #take(number: number): Asked<Response> | undefined {
     const asked = this.#asked.get(number);
     this.#asked.delete(number);
     clearTimeout(asked?.timer);

@@ -5,7 +5,7 @@ import { errorKinds, toServiceError } from '../errors.js';
 import { parseInput } from '../input.js';
 import { type Logger, SLOW_REQUEST_MS } from '../log.js';
 import { InFlight, type RequestContext } from '../request.js';
-import type { BatchReplyHeader, BatchRequestHeader } from './batch-streams.js';
+import type { StreamRequest, StreamResponse } from './batch-streams.js';
 
 /** An async function that takes parsed input. */
 type Handle<Schema extends z.ZodType, Response> = (
@@ -20,10 +20,10 @@ export type UnaryAdapter = <Request, Schema extends z.ZodType, Response>(
 ) => handleUnaryCall<Request, Response>;
 
 /** The same for a stream: each request is answered like a call of its own, as soon as it can be, with its number. */
-export type StreamAdapter = <Request extends BatchRequestHeader, Schema extends z.ZodType, Response>(
+export type StreamAdapter = <Request, Schema extends z.ZodType, Response>(
   schema: Schema,
   handle: Handle<Schema, Response>,
-) => handleBidiStreamingCall<Request, (Response | Failure) & BatchReplyHeader>;
+) => handleBidiStreamingCall<StreamRequest<Request>, StreamResponse<Response>>;
 
 /**
  * Makes what handles a batch out of what handles one item, for `unary` and `stream`: the request has a list of items
@@ -93,11 +93,14 @@ export function createHandlerAdapters(
   };
 
   const unary: UnaryAdapter = (schema, handle) => (call, callback) => {
-    const work = async (context: RequestContext) => handle(parseInput(schema, call.request), context);
-    void answer(call.getPath(), Number(call.getDeadline()), work).then((outcome) => {
+    const reply = async () => {
+      const outcome = await answer(call.getPath(), Number(call.getDeadline()), async (context) =>
+        handle(parseInput(schema, call.request), context),
+      );
       if ('failure' in outcome) callback(outcome.failure);
       else callback(null, outcome.response);
-    });
+    };
+    void reply();
   };
 
   const stream: StreamAdapter = (schema, handle) => (call) => {
@@ -111,13 +114,11 @@ export function createHandlerAdapters(
       isEnding = true;
       endWhenDone();
     };
-    const reply = async (request: z.input<typeof header>) => {
-      const { number = 0, timeout_ms = Infinity } = header.parse(request);
+    const reply = async ({ number = 0, timeout_ms = Infinity, request }: StreamRequest<unknown>) => {
       const outcome = await answer(method, Date.now() + timeout_ms, async (context) =>
-        handle(parseInput(schema, request), context),
+        handle(parseInput(schema, request ?? null), context),
       );
-      if (!call.cancelled)
-        call.write({ ...('failure' in outcome ? outcome.failure : outcome.response), number });
+      if (!call.cancelled) call.write({ number, ...('failure' in outcome ? outcome.failure : outcome) });
     };
     call.on('data', (request) => {
       if (isEnding) return;
@@ -149,6 +150,3 @@ export function createHandlerAdapters(
 
   return { unary, stream, batch };
 }
-
-/** What each request on a stream bears besides its input. */
-const header = z.object({ number: z.number().optional(), timeout_ms: z.number().optional() });

@@ -14,12 +14,12 @@ import { ServiceError } from '../errors.js';
 import type { Component, Dependency } from '../lifecycle.js';
 import type { Logger } from '../log.js';
 import type { RequestContext } from '../request.js';
-import { z } from 'zod';
 import {
-  type BatchReplyHeader,
-  type BatchRequestHeader,
   BatchStreams,
   type CallFailure,
+  callFailure,
+  type StreamRequest,
+  type StreamResponse,
 } from './batch-streams.js';
 
 const channelOptions: ChannelOptions = {
@@ -39,7 +39,7 @@ export interface BatchMethod<Item, Request, Reply, Result> {
   /** Passes all three to the method of the generated client. */
   unary: (request: Request, options: CallOptions, callback: requestCallback<Reply>) => void;
   /** Calls the stream's method of the generated client. */
-  stream: () => ClientDuplexStream<Request & BatchRequestHeader, Reply>;
+  stream: () => ClientDuplexStream<StreamRequest<Request>, StreamResponse<Reply>>;
   /** Takes the results out of the reply, in the order of the items; one with a `code` failed. */
   results: (reply: Reply) => Result[];
 }
@@ -121,7 +121,7 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
    *
    * @returns a function that throws as `call` does, for its item alone.
    */
-  coalesce<Item, Request, Reply extends BatchReplyHeader, Result extends object>(
+  coalesce<Item, Request, Reply, Result extends object>(
     method: BatchMethod<Item, Request, Reply, Result>,
   ): (item: Item, context: RequestContext) => Promise<Result> {
     const streams = new BatchStreams<Request, Reply>(
@@ -159,7 +159,7 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
   #settle<Result extends object>(results: Result[]): PromiseSettledResult<Result>[] {
     return results.map((result) =>
       'code' in result
-        ? { status: 'rejected', reason: this.#describe(itemFailure.parse(result)) }
+        ? { status: 'rejected', reason: this.#describe(callFailure.parse(result)) }
         : { status: 'fulfilled', value: result },
     );
   }
@@ -206,8 +206,3 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
 function isReset(error: CallFailure): boolean {
   return error.code === status.INTERNAL && error.details.includes('RST_STREAM');
 }
-
-const itemFailure = z.object({
-  code: z.enum(status).catch(status.UNKNOWN),
-  details: z.string().default(''),
-});

@@ -90,19 +90,22 @@ describe('CheckUsersExist', () => {
 
 describe('CheckUsersExistStream', () => {
   it('answers each request by its number, refuses a bad one alone, and ends with its caller', async () => {
-    const known = { number: 7, emails: [alice.email, newEmail('nobody')] };
-    const tooMany = { number: 8, emails: Array.from({ length: 257 }, () => alice.email) };
+    const known = { number: 7, request: { emails: [alice.email, newEmail('nobody')] } };
+    const tooMany = { number: 8, request: { emails: Array.from({ length: 257 }, () => alice.email) } };
     const none = { number: 9 };
     const replies = await grpc.users.CheckUsersExistStream([known, tooMany, none]);
     expect(replies.toSorted((one, other) => (one.number ?? 0) - (other.number ?? 0))).toStrictEqual([
-      { number: 7, exists: [true, false] },
+      { number: 7, response: { exists: [true, false] } },
       {
         number: 8,
-        exists: [],
         code: status.INVALID_ARGUMENT,
         details: expect.stringMatching(/emails must be 256 items at the most/),
       },
-      { number: 9, exists: [] },
+      {
+        number: 9,
+        code: status.INVALID_ARGUMENT,
+        details: expect.stringMatching(/is required/),
+      },
     ]);
   });
 });

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { type requestCallback, Server, ServerCredentials, status } from '@grpc/grpc-js';
 import type { ProtoGrpcType } from '@messaging/proto_definitions/frontend';
 import type { FrontendServiceClient } from '@messaging/proto_definitions/frontend_service/FrontendService';
@@ -84,15 +85,12 @@ const succeed = (ids: string[]) => ids.map(() => ({ success: true }));
 
 /** A receiver that answers once it is told to. */
 function holdBack() {
-  let release = () => {};
-  const released = new Promise<void>((resolve) => {
-    release = resolve;
-  });
+  const released = new AbortController();
   const receive = async (ids: string[]) => {
-    await released;
+    if (!released.signal.aborted) await once(released.signal, 'abort');
     return succeed(ids);
   };
-  return { receive, release };
+  return { receive, release: () => released.abort() };
 }
 
 test('what is asked at the same time is one batch on a stream, and each gets its own result', async () => {

@@ -31,7 +31,7 @@ export const callFailure = z.object({
 const STREAMS = 4;
 
 /** A stream that is older is replaced: only a new one can go to a replica that has come since. */
-const MAX_AGE_MS = 10_000;
+const MAX_AGE_MS = 2_000;
 
 type BatchCall<Request, Response> = ClientDuplexStream<StreamRequest<Request>, StreamResponse<Response>>;
 

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { connect } from '../helpers/clients.js';
 import { Suite } from '../helpers/suite.js';
 import { Traffic } from '../helpers/traffic.js';
+import { waitFor } from '../helpers/wait-for.js';
 
 test('of two replicas of each gRPC process one is killed, and stays away', async () => {
   const replicated = await Suite.start({
@@ -53,6 +54,7 @@ test('of two replicas of each peer one after the other is stopped and started, a
   const replicated = await Suite.start({
     processes: ['user_service_api', 'message_service_grpc', ...peers],
     twice: [...peers],
+    environment: { LOG_LEVEL: 'debug' },
   });
   const clients = connect(replicated.addresses, replicated.redis);
   const traffic = new Traffic(clients, 'rolling');
@@ -65,9 +67,11 @@ test('of two replicas of each peer one after the other is stopped and started, a
         process.kill('SIGTERM');
         expect(await process.exited).toEqual({ code: 0, signal: null });
         await traffic.waitForMore(50);
+        const earlier = process.output.length;
         await process.restart();
-        await replicated.waitUntilReady();
-        await traffic.waitForMore(50);
+        await waitFor(() => process.output.slice(earlier).includes('answered'), {
+          what: `${name} is used again`,
+        });
       }
     }
     expect(traffic.refused).toEqual([]);

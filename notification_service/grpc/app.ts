@@ -1,12 +1,21 @@
 import type { ProtoGrpcType } from '@messaging/proto_definitions/notification';
+import type { Notification } from '@messaging/proto_definitions/notification_service/Notification';
 import type { NotificationServiceHandlers } from '@messaging/proto_definitions/notification_service/NotificationService';
-import { optionalEmail, optionalRecordedEmail, recordedEmail } from '@messaging/service_kit/email';
+import {
+  optionalEmail,
+  optionalRecordedEmail,
+  recordedEmail,
+  requiredEmail,
+} from '@messaging/service_kit/email';
 import { loadProto } from '@messaging/service_kit/grpc/proto';
 import { GrpcServer } from '@messaging/service_kit/grpc/server';
 import type { Component } from '@messaging/service_kit/lifecycle';
 import type { Logger } from '@messaging/service_kit/log';
+import { pageSize, pageToken } from '@messaging/service_kit/paging';
 import { z } from 'zod';
 import type { NotificationServiceConfig } from '../config.js';
+import type { NotificationRecord } from '../domain/notification.js';
+import { MAX_MARKED_AT_ONCE } from '../domain/notifications.js';
 import { createNotificationService } from '../service.js';
 
 const { NotificationService } = loadProto<ProtoGrpcType>('notification.proto').notification_service;
@@ -16,7 +25,28 @@ const newNotification = z.object({
   receiver_email: recordedEmail,
   message_id: z.string().max(128, 'must be at most 128 characters').optional(),
 });
+/** The id of a notification, as a caller gives it. */
+const notificationId = z
+  .string()
+  .regex(/^\d{1,15}$/, 'must be the id of a notification, a decimal number')
+  .transform(Number);
+/** The same, where an empty one counts as unset. */
+const optionalId = z.preprocess((id) => id || undefined, notificationId.optional());
+
+const listRequest = z.object({
+  email: requiredEmail,
+  after_id: optionalId,
+  page_size: pageSize,
+  page_token: pageToken,
+  unread_only: z.boolean().default(false),
+});
+const markRequest = z.object({
+  email: requiredEmail,
+  ids: z.array(notificationId).max(MAX_MARKED_AT_ONCE, `must be ${MAX_MARKED_AT_ONCE} ids at the most`),
+  up_to_id: optionalId,
+});
 const userQuery = z.object({ email: optionalEmail });
+const requiredUserQuery = z.object({ email: requiredEmail });
 const subscriber = z.object({ email: recordedEmail });
 
 /** Creates the gRPC door of NotificationService and all that it needs, in the order to start. */
@@ -42,6 +72,25 @@ export function createGrpcApp(config: NotificationServiceConfig, logger: Logger)
         CreateNotifications: unary(...createBatch),
         CreateNotificationsStream: stream(...createBatch),
 
+        ListNotifications: unary(
+          listRequest,
+          async ({ email, after_id, unread_only, page_size, page_token }) => {
+            const page = await notifications.listNotificationsPage(
+              { email, afterId: after_id, unreadOnly: unread_only },
+              { size: page_size, token: page_token },
+            );
+            return { notifications: page.items.map(toNotification), next_page_token: page.nextPageToken };
+          },
+        ),
+
+        MarkNotificationsRead: unary(markRequest, async ({ email, ids, up_to_id }) => ({
+          unread: await notifications.markRead(email, ids, up_to_id),
+        })),
+
+        CountUnread: unary(requiredUserQuery, async ({ email }) => ({
+          unread: await notifications.countUnread(email),
+        })),
+
         CheckUserSubscribed: unary(userQuery, async ({ email }) => ({
           subscribed: await notifications.isSubscribed(email),
         })),
@@ -59,4 +108,23 @@ export function createGrpcApp(config: NotificationServiceConfig, logger: Logger)
     },
   );
   return [...components, server];
+}
+
+/** Without what other versions may have stored besides. */
+function toNotification({
+  sender_email,
+  receiver_email,
+  timestamp,
+  read,
+  id,
+  message_id,
+}: NotificationRecord): Notification {
+  return {
+    sender_email,
+    receiver_email,
+    timestamp,
+    read,
+    ...(id === undefined ? {} : { id }),
+    ...(message_id === undefined ? {} : { message_id }),
+  };
 }

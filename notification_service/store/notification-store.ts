@@ -15,6 +15,8 @@ const key = {
   subscriptions: 'subscriptions',
   /** The id of a user's last notification. */
   counter: (email: string) => `notification_counter:${email}`,
+  /** Sorted set of the ids of the notifications that a user has not seen, by id. */
+  unread: (email: string) => `unread_notifications:${email}`,
   /** Hash of the messages that a user was notified of, with the notification's id. */
   notified: (email: string) => `notified_messages:${email}`,
 };
@@ -28,6 +30,15 @@ export type AddOutcome =
   /** It is stored already. */
   | { result: 'repeated' }
   | { result: 'unsubscribed' };
+
+/** A part of a user's notifications: `count` of them at the most. */
+export interface Slice {
+  /** The id after which it starts, in the order of the list; undefined for its start. */
+  after: number | undefined;
+  count: number;
+  order: 'newest first' | 'oldest first';
+  unreadOnly: boolean;
+}
 
 /** The notifications and subscriptions in Redis. */
 export class NotificationStore {
@@ -50,6 +61,7 @@ export class NotificationStore {
         key.notifications(receiver),
         key.counter(receiver),
         key.notified(receiver),
+        key.unread(receiver),
         PUSH_STREAM,
       ],
       [receiver, JSON.stringify(notification), notification.message_id ?? ''],
@@ -59,8 +71,54 @@ export class NotificationStore {
 
   async listNotifications(email: string): Promise<NotificationRecord[]> {
     const texts = await this.#redis.lrange(key.notifications(email), 0, -1);
-    // As one list: that takes half as long as one by one.
-    return z.array(notificationRecord).parse(JSON.parse(`[${texts.join(',')}]`));
+    return parseRecords(texts);
+  }
+
+  /**
+   * Reads a slice of a user's notifications. Those of older versions have no id: they come before the first, and count
+   * down from 0. `nextAfter` is where the next slice starts; undefined at the end of the list.
+   */
+  async readNotifications(
+    email: string,
+    { after, count, order, unreadOnly }: Slice,
+  ): Promise<{ notifications: NotificationRecord[]; nextAfter: number | undefined }> {
+    const [texts, nextAfter] = await this.#connection.run(
+      unreadOnly ? readUnreadScript : readNotificationsScript,
+      [key.notifications(email), key.counter(email), key.unread(email)],
+      [after ?? '', count, order],
+    );
+    const inListOrder = order === 'oldest first' && !unreadOnly ? texts.toReversed() : texts;
+    return {
+      notifications: parseRecords(inListOrder),
+      nextAfter: nextAfter === '' ? undefined : Number(nextAfter),
+    };
+  }
+
+  /** Marks the notifications with these ids as read. */
+  async markRead(email: string, ids: number[]): Promise<void> {
+    await this.#connection.run(
+      markReadScript,
+      [key.notifications(email), key.counter(email), key.unread(email)],
+      ids,
+    );
+  }
+
+  /** Lists the oldest unread notifications with an id up to `upToId`, `count` of them at the most. */
+  async listUnreadIds(email: string, upToId: number, count: number): Promise<number[]> {
+    const ids = await this.#redis.zrange(
+      key.unread(email),
+      '-inf',
+      String(upToId),
+      'BYSCORE',
+      'LIMIT',
+      0,
+      count,
+    );
+    return ids.map(Number);
+  }
+
+  async countUnread(email: string): Promise<number> {
+    return this.#redis.zcard(key.unread(email));
   }
 
   async findSubscription(email: string): Promise<SubscriptionRecord | undefined> {
@@ -77,12 +135,17 @@ export class NotificationStore {
   }
 }
 
+/** Parses them as one list: that takes half as long as one by one. */
+function parseRecords(texts: string[]): NotificationRecord[] {
+  return z.array(notificationRecord).parse(JSON.parse(`[${texts.join(',')}]`));
+}
+
 // Redis does not roll back: everything that can fail is checked before the first write.
 const addUnlessUnsubscribedScript = defineScript(
   z.tuple([z.enum(['stored', 'repeated', 'unsubscribed']), z.string(), z.string()]),
   `
   ${enqueueLua}
-  local types = { 'hash', 'list', 'string', 'hash', 'stream' }
+  local types = { 'hash', 'list', 'string', 'hash', 'zset', 'stream' }
   for index, expected in ipairs(types) do
     local found = redis.call('TYPE', KEYS[index]).ok
     if found ~= expected and found ~= 'none' then
@@ -98,6 +161,70 @@ const addUnlessUnsubscribedScript = defineScript(
   record = string.sub(record, 1, -2) .. ',"id":"' .. id .. '"}'
   redis.call('LPUSH', KEYS[2], record)
   if message ~= '' then redis.call('HSET', KEYS[4], message, id) end
-  return { 'stored', id, enqueue(KEYS[5], record) }
+  redis.call('ZADD', KEYS[5], id, id)
+  return { 'stored', id, enqueue(KEYS[6], record) }
+  `,
+);
+
+/** The last notification is at the head of the list, at index 0, and the ids have no gap. */
+const positionLua = `
+  local last = tonumber(redis.call('GET', KEYS[2]) or 0)
+  local function at(id) return redis.call('LINDEX', KEYS[1], last - id) end
+`;
+
+const readNotificationsScript = defineScript(
+  z.tuple([z.array(z.string()), z.string()]),
+  `
+  ${positionLua}
+  local length = redis.call('LLEN', KEYS[1])
+  local after, count = tonumber(ARGV[1]), tonumber(ARGV[2])
+  local first, final, next_after
+  if ARGV[3] == 'newest first' then
+    first = after and math.max(last - after + 1, 0) or 0
+    final = math.min(first + count, length) - 1
+    if final + 1 < length then next_after = last - final end
+  else
+    final = math.min(after and last - after or length, length) - 1
+    first = math.max(final - count + 1, 0)
+    if first > 0 then next_after = last - first end
+  end
+  if first > final then return { {}, '' } end
+  return { redis.call('LRANGE', KEYS[1], first, final), next_after and string.format('%.0f', next_after) or '' }
+  `,
+);
+
+const readUnreadScript = defineScript(
+  z.tuple([z.array(z.string()), z.string()]),
+  `
+  ${positionLua}
+  local count = tonumber(ARGV[2])
+  local after = ARGV[1] ~= '' and '(' .. ARGV[1]
+  local ids
+  if ARGV[3] == 'newest first' then
+    ids = redis.call('ZRANGE', KEYS[3], after or '+inf', '-inf', 'BYSCORE', 'REV', 'LIMIT', 0, count + 1)
+  else
+    ids = redis.call('ZRANGE', KEYS[3], after or '-inf', '+inf', 'BYSCORE', 'LIMIT', 0, count + 1)
+  end
+  local texts = {}
+  for index = 1, math.min(#ids, count) do texts[index] = at(ids[index]) end
+  return { texts, #ids > count and ids[count] or '' }
+  `,
+);
+
+// The text between the quotes of a JSON string has none that are not escaped: what is replaced is the key.
+const markReadScript = defineScript(
+  z.number(),
+  `
+  ${positionLua}
+  for _, argument in ipairs(ARGV) do
+    local id = tonumber(argument)
+    if redis.call('ZREM', KEYS[3], argument) == 1 then
+      local record = id <= last and at(id)
+      if record then
+        redis.call('LSET', KEYS[1], last - id, (string.gsub(record, '"read":false', '"read":true', 1)))
+      end
+    end
+  end
+  return redis.call('ZCARD', KEYS[3])
   `,
 );

@@ -100,6 +100,8 @@ export function connect(addresses: Addresses, redisAddress: { host: string; port
       messages: {
         SendMessage: unary('message_service_grpc', messages.SendMessage),
         GetMessages: unary('message_service_grpc', messages.GetMessages),
+        ListConversations: unary('message_service_grpc', messages.ListConversations),
+        MarkConversationRead: unary('message_service_grpc', messages.MarkConversationRead),
       },
       notifications: {
         CreateNotification: unary('notification_service_grpc', notifications.CreateNotification),
@@ -108,6 +110,9 @@ export function connect(addresses: Addresses, redisAddress: { host: string; port
           'notification_service_grpc',
           notifications.CreateNotificationsStream,
         ),
+        ListNotifications: unary('notification_service_grpc', notifications.ListNotifications),
+        MarkNotificationsRead: unary('notification_service_grpc', notifications.MarkNotificationsRead),
+        CountUnread: unary('notification_service_grpc', notifications.CountUnread),
         CheckUserSubscribed: unary('notification_service_grpc', notifications.CheckUserSubscribed),
         SubscribeUser: unary('notification_service_grpc', notifications.SubscribeUser),
         UnsubscribeUser: unary('notification_service_grpc', notifications.UnsubscribeUser),

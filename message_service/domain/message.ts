@@ -45,6 +45,15 @@ export const messageRecord = z.object({
 });
 export type MessageRecord = z.output<typeof messageRecord>;
 
+/** What a user and another have written to each other, in short. */
+export interface Conversation {
+  /** The other party. */
+  email: string;
+  lastMessage: MessageRecord | undefined;
+  /** How many messages from the other party the user has not seen. */
+  unread: number;
+}
+
 /** Which messages to list, and in which order. */
 export interface MessageList {
   userEmail: string;

@@ -1,10 +1,15 @@
 import { ServiceError } from '@messaging/service_kit/errors';
-import { decodePageToken, encodePageToken, type Page } from '@messaging/service_kit/paging';
+import {
+  DEFAULT_PAGE_SIZE,
+  decodePageToken,
+  encodePageToken,
+  type Page,
+} from '@messaging/service_kit/paging';
 import { checkDeadline, type RequestContext } from '@messaging/service_kit/request';
 import pLimit from 'p-limit';
 import type { UserGateway } from '../clients/user-gateway.js';
 import type { AddOutcome, MessageStore } from '../store/message-store.js';
-import type { MessageList, MessageRecord, NewMessage } from './message.js';
+import type { Conversation, MessageList, MessageRecord, NewMessage } from './message.js';
 import type { Notifier } from './notifier.js';
 
 /** A reply stays below what gRPC clients accept by default (4 MiB): a record is longer as JSON than on the wire. */
@@ -84,6 +89,32 @@ export class Messages {
       const { items, nextAfter } = await this.#readPage(list, page.size, after);
       return { items, nextPageToken: nextAfter === undefined ? '' : encodePageToken(tokenScope, nextAfter) };
     });
+  }
+
+  /**
+   * Lists a user's conversations a page at a time, the most recent first.
+   *
+   * @throws {ServiceError} `invalid` for a bad token.
+   */
+  async listConversationsPage(
+    email: string,
+    page: { size: number | undefined; token: string | undefined },
+  ): Promise<Page<Conversation>> {
+    const tokenScope = ['conversations', email];
+    const { conversations, nextBefore } = await this.store.readConversations(
+      email,
+      page.size ?? DEFAULT_PAGE_SIZE,
+      decodePageToken(tokenScope, page.token),
+    );
+    return {
+      items: conversations,
+      nextPageToken: nextBefore === undefined ? '' : encodePageToken(tokenScope, nextBefore),
+    };
+  }
+
+  /** Notes that a user has seen every message that came from another so far. */
+  async markConversationRead(email: string, other: string): Promise<void> {
+    await this.store.markConversationRead(email, other);
   }
 
   /** Lists whom a user has exchanged messages with, the most recent first. */

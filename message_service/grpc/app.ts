@@ -1,4 +1,5 @@
 import type { ProtoGrpcType } from '@messaging/proto_definitions/message';
+import type { Conversation as ConversationMessage } from '@messaging/proto_definitions/message_service/Conversation';
 import type { Message } from '@messaging/proto_definitions/message_service/Message';
 import type { MessageServiceHandlers } from '@messaging/proto_definitions/message_service/MessageService';
 import type { SendMessageResponse } from '@messaging/proto_definitions/message_service/SendMessageResponse';
@@ -10,7 +11,7 @@ import type { Logger } from '@messaging/service_kit/log';
 import { pageSize, pageToken } from '@messaging/service_kit/paging';
 import { z } from 'zod';
 import type { MessageServiceConfig } from '../config.js';
-import { messageContent, type MessageRecord, requestId } from '../domain/message.js';
+import { type Conversation, messageContent, type MessageRecord, requestId } from '../domain/message.js';
 import type { SendOutcome } from '../domain/messages.js';
 import { createMessageService } from '../service.js';
 
@@ -27,6 +28,13 @@ const listRequest = z.object({
   page_token: pageToken,
   newest_first: z.boolean().default(false),
 });
+
+const conversationsRequest = z.object({
+  user_email: requiredEmail,
+  page_size: pageSize,
+  page_token: pageToken,
+});
+const markRequest = z.object({ user_email: requiredEmail, with_email: requiredEmail });
 
 /** Creates the gRPC door of MessageService and all that it needs, in the order to start. */
 export function createGrpcApp(config: MessageServiceConfig, logger: Logger): Component[] {
@@ -57,6 +65,16 @@ export function createGrpcApp(config: MessageServiceConfig, logger: Logger): Com
         );
         return { messages: page.items.map(toMessage), next_page_token: page.nextPageToken };
       }),
+
+      ListConversations: unary(conversationsRequest, async ({ user_email, page_size, page_token }) => {
+        const page = await messages.listConversationsPage(user_email, { size: page_size, token: page_token });
+        return { conversations: page.items.map(toConversation), next_page_token: page.nextPageToken };
+      }),
+
+      MarkConversationRead: unary(markRequest, async ({ user_email, with_email }) => {
+        await messages.markConversationRead(user_email, with_email);
+        return { success: true };
+      }),
     }),
   );
   return [...components, server];
@@ -75,4 +93,8 @@ function toResponse(outcome: SendOutcome): SendMessageResponse {
 
 function toMessage({ id, ...message }: MessageRecord): Message {
   return { message_id: id.toString(), ...message };
+}
+
+function toConversation({ email, lastMessage, unread }: Conversation): ConversationMessage {
+  return { email, unread, ...(lastMessage && { last_message: toMessage(lastMessage) }) };
 }

@@ -3,7 +3,13 @@ import type { RedisConnection } from '@messaging/service_kit/redis/connection';
 import { enqueueLua } from '@messaging/service_kit/redis/outbox';
 import { defineScript } from '@messaging/service_kit/redis/script';
 import { z } from 'zod';
-import { type MessageList, type MessageRecord, messageRecord, type NewMessage } from '../domain/message.js';
+import {
+  type Conversation,
+  type MessageList,
+  type MessageRecord,
+  messageRecord,
+  type NewMessage,
+} from '../domain/message.js';
 
 /** The database that holds the messages. */
 export const MESSAGE_DATABASE = 1;
@@ -19,6 +25,8 @@ const key = {
   partners: (email: string) => `user:${email}:conversations`,
   /** Sorted set of the same, by the id of the last message exchanged. */
   recency: (email: string) => `recent_conversations:${email}`,
+  /** Hash of how many messages from each other party a user has seen, by the other's email. */
+  seen: (email: string) => `seen_messages:${email}`,
   /** Sorted set of the ids of the messages that a user sent or received, by id. */
   mailbox: (email: string) => `mailbox:${email}`,
   /** Sorted set of the ids of the messages between two users, by id. */
@@ -141,6 +149,61 @@ export class MessageStore {
     };
   }
 
+  /**
+   * Reads up to `count` of a user's conversations, the most recent first, from the first whose last message is older
+   * than the one with the id `before`. `nextBefore` is where the next page starts; undefined at the end of the list.
+   */
+  async readConversations(
+    email: string,
+    count: number,
+    before?: string,
+  ): Promise<{ conversations: Conversation[]; nextBefore: string | undefined }> {
+    const from = before === undefined ? '+inf' : `(${before}`;
+    const found = await this.#redis.zrange(
+      key.recency(email),
+      from,
+      '-inf',
+      'BYSCORE',
+      'REV',
+      'LIMIT',
+      0,
+      count + 1,
+      'WITHSCORES',
+    );
+    const recent = Array.from({ length: found.length / 2 }, (_, index) => ({
+      other: found[2 * index] ?? '',
+      lastId: found[2 * index + 1] ?? '',
+    }));
+    const page = recent.slice(0, count);
+    const read = await this.#connection.run(
+      readConversationsScript,
+      [
+        key.seen(email),
+        ...page.flatMap(({ other, lastId }) => [key.message(lastId), key.direction(other, email)]),
+      ],
+      page.map(({ other }) => other),
+    );
+    const conversations = page.map(({ other }, index) => {
+      const [text = '', unread = 0] = read[index] ?? [];
+      return {
+        email: other,
+        lastMessage: text === '' ? undefined : messageRecord.parse(JSON.parse(text)),
+        // Whoever wrote something has seen it.
+        unread: other === email ? 0 : unread,
+      };
+    });
+    return { conversations, nextBefore: recent.length > count ? page.at(-1)?.lastId : undefined };
+  }
+
+  /** Notes that a user has seen every message that came from another so far. */
+  async markConversationRead(email: string, other: string): Promise<void> {
+    await this.#connection.run(
+      markConversationReadScript,
+      [key.direction(other, email), key.seen(email)],
+      [other],
+    );
+  }
+
   /** Lists whom a user has exchanged messages with, the most recent first. */
   async listConversations(email: string): Promise<string[]> {
     return this.#redis.zrevrange(key.recency(email), 0, -1);
@@ -223,5 +286,26 @@ const readMessagesScript = defineScript(
     last_id = id
   end
   return { texts, bytes, 'end', last_id }
+  `,
+);
+
+const readConversationsScript = defineScript(
+  z.array(z.tuple([z.string(), z.number()])),
+  `
+  local conversations = {}
+  for index, other in ipairs(ARGV) do
+    local received = tonumber(redis.call('HGET', KEYS[2 * index + 1], 'message_count') or 0) or 0
+    local seen = tonumber(redis.call('HGET', KEYS[1], other) or 0) or 0
+    conversations[index] = { redis.call('GET', KEYS[2 * index]) or '', math.max(received - seen, 0) }
+  end
+  return conversations
+  `,
+);
+
+const markConversationReadScript = defineScript(
+  z.number(),
+  `
+  local received = redis.call('HGET', KEYS[1], 'message_count')
+  return received and redis.call('HSET', KEYS[2], ARGV[1], received) or 0
   `,
 );

@@ -1,19 +1,162 @@
+import { EventEmitter, once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ServiceError } from '@messaging/service_kit/errors';
 import type { Logger } from '@messaging/service_kit/log';
+import { MAX_PAGE_SIZE } from '@messaging/service_kit/paging';
+import type { NotificationGateway } from '../clients/notification-gateway.js';
+import type { Fanout } from '../fanout/fanout.js';
+import type { Notification } from './notification.js';
 
-/** A notification on its way to the person it is for. */
-export interface Notification {
-  senderEmail: string;
-  receiverEmail: string;
-  /** Counts the receiver's notifications; undefined where its sender did not give one. */
-  id: string | undefined;
-}
+/** How many notifications without an id may wait for a watcher: there is no way to read them again. */
+const MAX_WAITING = 100;
+const RETRY_MS = 1_000;
+
+type UserEvent = `user:${string}`;
+const eventOf = (email: string): UserEvent => `user:${email}`;
 
 /** Shows notifications to their receivers. */
 export class Feed {
-  constructor(private readonly logger: Logger) {}
+  /** What wakes the watches of one user. */
+  readonly #arrivals = new EventEmitter<Record<UserEvent, [Notification | undefined]>>();
+  #watches = 0;
 
-  /** Shows a notification: a line in the log, where whoever runs the suite sees it arrive. */
-  show({ senderEmail, receiverEmail, id }: Notification): void {
-    this.logger.info({ from: senderEmail, to: receiverEmail, id }, 'notification');
+  constructor(
+    private readonly logger: Logger,
+    private readonly notifications: NotificationGateway,
+    private readonly fanout: Fanout,
+    private readonly limits: { maxWatches: number; maxWatchesPerUser: number },
+  ) {
+    this.#arrivals.setMaxListeners(0);
+    fanout.events.on('notification', (notification) => this.#arrive(notification));
+    fanout.events.on('interrupted', (email) => this.#arrivals.emit(eventOf(email), undefined));
+  }
+
+  /** Shows a notification: a line in the log, where whoever runs the suite sees it arrive, and to all who watch. */
+  show(notification: Notification): void {
+    const { sender_email, receiver_email, id } = notification;
+    this.logger.info({ from: sender_email, to: receiver_email, id }, 'notification');
+    this.#arrive(notification);
+    this.fanout.publish(notification);
+  }
+
+  /**
+   * Gives a user's notifications as they come, each once, in the order of their ids: first those after `afterId`, where
+   * one is given. Ends when `signal` is aborted.
+   *
+   * What arrives only says that there is something to give: where it is not the next by its id, what is missing is read
+   * from NotificationService, and while that is away, read again until it is back. So a watch holds nothing
+   * but its position, however slow whoever reads it.
+   *
+   * @throws {ServiceError} `tooMany` when this user, or all together, have too many watches.
+   */
+  async *watch(
+    email: string,
+    afterId: number | undefined,
+    signal: AbortSignal,
+  ): AsyncGenerator<Notification, void> {
+    if (this.#watches >= this.limits.maxWatches) {
+      throw new ServiceError('tooMany', 'Too many watch their notifications here; try again shortly');
+    }
+    if (this.#arrivals.listenerCount(eventOf(email)) >= this.limits.maxWatchesPerUser) {
+      throw new ServiceError('tooMany', `${email} watches its notifications often enough; end another watch`);
+    }
+    const watch = new Watch();
+    const listener = (arrived: Notification | undefined) => watch.arrive(arrived);
+    this.#watches++;
+    this.#arrivals.on(eventOf(email), listener);
+    const unwatch = this.fanout.watch(email);
+    try {
+      if (afterId === undefined) {
+        const lastId = await this.#retry(() => this.notifications.findLastId(email), signal);
+        watch.startAfter(lastId);
+      } else {
+        watch.lastId = afterId;
+        watch.isBehind = true;
+      }
+      while (!signal.aborted) {
+        yield* watch.takeArrived();
+        if (watch.isBehind) yield* this.#catchUp(email, watch, signal);
+        else if (watch.isEmpty) await watch.somethingArrives(signal);
+      }
+    } finally {
+      this.#watches--;
+      this.#arrivals.off(eventOf(email), listener);
+      unwatch();
+    }
+  }
+
+  async *#catchUp(email: string, watch: Watch, signal: AbortSignal): AsyncGenerator<Notification, void> {
+    watch.isBehind = false;
+    let missed: Notification[];
+    do {
+      missed = await this.#retry(() => this.notifications.listAfter(email, watch.lastId), signal);
+      for (const notification of missed) {
+        watch.lastId = Number(notification.id);
+        yield notification;
+      }
+    } while (missed.length === MAX_PAGE_SIZE);
+  }
+
+  /** Asks again until NotificationService answers. @throws once `signal` is aborted. */
+  async #retry<Result>(ask: () => Promise<Result>, signal: AbortSignal): Promise<Result> {
+    for (;;) {
+      signal.throwIfAborted();
+      try {
+        return await ask();
+      } catch (error) {
+        this.logger.debug({ err: error }, 'a watch could not be brought up to date; trying again');
+        await sleep(RETRY_MS, undefined, { signal });
+      }
+    }
+  }
+
+  #arrive(notification: Notification): void {
+    this.#arrivals.emit(eventOf(notification.receiver_email), notification);
+  }
+}
+
+/** Where one watch stands. */
+class Watch {
+  /** The id of the last notification that it gave. */
+  lastId = 0;
+  /** Whether there is something to read from NotificationService. */
+  isBehind = false;
+  #arrived: Notification[] = [];
+  readonly #events = new EventEmitter<{ arrival: [] }>();
+
+  get isEmpty(): boolean {
+    return this.#arrived.length === 0;
+  }
+
+  /** Begins after what was the last one a moment ago; what has arrived since then is new as well. */
+  startAfter(lastId: number): void {
+    const ids = this.#arrived.flatMap(({ id }) => (id === undefined ? [] : [Number(id) - 1]));
+    this.lastId = Math.min(lastId, ...ids);
+  }
+
+  /** Takes note of a notification; of undefined, that some may have been missed. */
+  arrive(notification: Notification | undefined): void {
+    if (notification && this.#arrived.length < MAX_WAITING) this.#arrived.push(notification);
+    else this.isBehind = true;
+    this.#events.emit('arrival');
+  }
+
+  /** Gives what is next in what arrived. */
+  *takeArrived(): Generator<Notification, void> {
+    for (;;) {
+      const notification = this.#arrived.shift();
+      if (notification === undefined) return;
+      const id = notification.id === undefined ? undefined : Number(notification.id);
+      if (id === undefined) yield notification;
+      else if (id === this.lastId + 1) {
+        this.lastId = id;
+        yield notification;
+      } else if (id > this.lastId) this.isBehind = true;
+    }
+  }
+
+  /** Resolves once something arrives. @throws once `signal` is aborted. */
+  async somethingArrives(signal: AbortSignal): Promise<void> {
+    await once(this.#events, 'arrival', { signal });
   }
 }

@@ -1,28 +1,38 @@
 import type { ProtoGrpcType } from '@messaging/proto_definitions/frontend';
 import type { FrontendServiceHandlers } from '@messaging/proto_definitions/frontend_service/FrontendService';
-import { optionalEmail } from '@messaging/service_kit/email';
+import { optionalEmail, requiredEmail } from '@messaging/service_kit/email';
 import { loadProto } from '@messaging/service_kit/grpc/proto';
 import { GrpcServer } from '@messaging/service_kit/grpc/server';
 import type { Component } from '@messaging/service_kit/lifecycle';
 import type { Logger } from '@messaging/service_kit/log';
 import { z } from 'zod';
 import type { FrontendServiceConfig } from '../config.js';
+import { type Notification, notification } from '../domain/notification.js';
 import { createFrontendService } from '../service.js';
 
 const { FrontendService } = loadProto<ProtoGrpcType>('frontend.proto').frontend_service;
 
-const notification = z.object({
+const received = notification.extend({
   sender_email: optionalEmail,
   receiver_email: optionalEmail,
-  id: z.string().optional(),
+  timestamp: z.string().default(''),
+  read: z.boolean().default(false),
+});
+const watchRequest = z.object({
+  email: requiredEmail,
+  after_id: z
+    .string()
+    .regex(/^\d{0,15}$/, 'must be the id of a notification, a decimal number')
+    .transform((id) => (id === '' ? undefined : Number(id)))
+    .optional(),
 });
 
 /** Creates the gRPC door of FrontendService and all that it needs, in the order to start. */
 export function createGrpcApp(config: FrontendServiceConfig, logger: Logger): Component[] {
-  const { feed, components } = createFrontendService(logger);
+  const { feed, components } = createFrontendService(config, logger);
 
-  const receive = async ({ sender_email, receiver_email, id }: z.output<typeof notification>) => {
-    feed.show({ senderEmail: sender_email, receiverEmail: receiver_email, id });
+  const receive = async (shown: Notification) => {
+    feed.show(shown);
     return { success: true };
   };
 
@@ -30,12 +40,16 @@ export function createGrpcApp(config: FrontendServiceConfig, logger: Logger): Co
     config,
     logger,
     { name: 'frontend_service.FrontendService', definition: FrontendService.service, dependencies: [] },
-    ({ unary, stream, batch }): FrontendServiceHandlers => {
-      const receiveBatch = batch('notifications', notification, receive);
+    ({ unary, stream, serverStream, batch }): FrontendServiceHandlers => {
+      const receiveBatch = batch('notifications', received, receive);
       return {
-        ReceiveNotification: unary(notification, receive),
+        ReceiveNotification: unary(received, receive),
         ReceiveNotifications: unary(...receiveBatch),
         ReceiveNotificationsStream: stream(...receiveBatch),
+
+        WatchNotifications: serverStream(watchRequest, ({ email, after_id }, signal) =>
+          feed.watch(email, after_id, signal),
+        ),
       };
     },
   );

@@ -1,11 +1,22 @@
-import { type handleBidiStreamingCall, type handleUnaryCall, status } from '@grpc/grpc-js';
+import {
+  type handleBidiStreamingCall,
+  type handleServerStreamingCall,
+  type handleUnaryCall,
+  Metadata,
+  type ServerWritableStream,
+  status,
+} from '@grpc/grpc-js';
+import { once } from 'node:events';
 import { z } from 'zod';
 import { MAX_BATCH_ITEMS } from '../coalescer.js';
-import { errorKinds, toServiceError } from '../errors.js';
+import { errorKinds, ServiceError, toServiceError } from '../errors.js';
 import { parseInput } from '../input.js';
 import { type Logger, SLOW_REQUEST_MS } from '../log.js';
 import { InFlight, type RequestContext } from '../request.js';
 import type { StreamRequest, StreamResponse } from './batch-streams.js';
+
+/** A caller that takes nothing of what it is sent for as long is cut off. */
+const SLOW_CALLER_MS = 30_000;
 
 /** An async function that takes parsed input. */
 type Handle<Schema extends z.ZodType, Response> = (
@@ -24,6 +35,16 @@ export type StreamAdapter = <Request, Schema extends z.ZodType, Response>(
   schema: Schema,
   handle: Handle<Schema, Response>,
 ) => handleBidiStreamingCall<StreamRequest<Request>, StreamResponse<Response>>;
+
+/**
+ * Makes a grpc-js handler of a function that makes what the caller is to be sent, piece by piece. The next piece is only
+ * asked for once the caller has room for it. The signal is aborted when the caller has gone, does not
+ * take anything for a while, or the server stops.
+ */
+export type ServerStreamAdapter = <Request, Schema extends z.ZodType, Response>(
+  schema: Schema,
+  handle: (input: z.output<Schema>, signal: AbortSignal) => AsyncIterable<Response>,
+) => handleServerStreamingCall<Request, Response>;
 
 /**
  * Makes what handles a batch out of what handles one item, for `unary` and `stream`: the request has a list of items
@@ -47,6 +68,7 @@ interface Failure {
 export interface HandlerAdapters {
   unary: UnaryAdapter;
   stream: StreamAdapter;
+  serverStream: ServerStreamAdapter;
   batch: BatchAdapter;
 }
 
@@ -71,7 +93,7 @@ export function createHandlerAdapters(
   const describe = (method: string, thrown: unknown): Failure => {
     const error = toServiceError(thrown);
     logger[error.kind === 'internal' ? 'error' : 'info']({ method, err: error.cause ?? error }, 'failed');
-    return { code: status[errorKinds[error.kind].grpc], details: error.message };
+    return toFailure(error);
   };
 
   /** Resolves to the response, or to how it failed. */
@@ -134,6 +156,39 @@ export function createHandlerAdapters(
     call.on('close', () => drain.removeEventListener('abort', end));
   };
 
+  const serverStream: ServerStreamAdapter = (schema, handle) => (call) => {
+    const send = async () => {
+      // Whatever ends the call aborts it: the caller's own cancellation, too.
+      const over = new AbortController();
+      const stop = (reason: ServiceError) => over.abort(reason);
+      const drained = () =>
+        stop(new ServiceError('unavailable', 'The server is shutting down; connect again'));
+      call.once('close', () => over.abort());
+      drain.addEventListener('abort', drained, { signal: over.signal });
+      if (drain.aborted) drained();
+      try {
+        const pieces = handle(parseInput(schema, call.request), over.signal);
+        // Tells the caller that it is served, before there is anything to say.
+        call.sendMetadata(new Metadata());
+        for await (const piece of pieces) {
+          if (!call.write(piece)) await roomIn(call, stop, over.signal);
+        }
+        over.signal.throwIfAborted();
+        call.end();
+      } catch (thrown) {
+        if (call.cancelled) return;
+        const { reason } = over.signal as { reason: unknown };
+        call.emit(
+          'error',
+          reason instanceof ServiceError ? toFailure(reason) : describe(call.getPath(), thrown),
+        );
+      } finally {
+        over.abort();
+      }
+    };
+    void send();
+  };
+
   const batch: BatchAdapter = (field, schema, handle) => [
     z.object({ [field]: batchOf(z.unknown()) }),
     async (request, context) => {
@@ -148,5 +203,23 @@ export function createHandlerAdapters(
     },
   ];
 
-  return { unary, stream, batch };
+  return { unary, stream, serverStream, batch };
+}
+
+function toFailure({ kind, message }: ServiceError): Failure {
+  return { code: status[errorKinds[kind].grpc], details: message };
+}
+
+/** Waits until a caller has taken what it was sent; one that takes nothing for long is told to come again. */
+async function roomIn<Request, Response>(
+  call: ServerWritableStream<Request, Response>,
+  stop: (reason: ServiceError) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const timer = setTimeout(
+    () =>
+      stop(new ServiceError('tooMany', 'This caller is too slow; connect again, after the last that it got')),
+    SLOW_CALLER_MS,
+  );
+  await once(call, 'drain', { signal }).finally(() => clearTimeout(timer));
 }

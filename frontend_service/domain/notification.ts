@@ -1,0 +1,13 @@
+import { z } from 'zod';
+
+/** A notification on its way to the person it is for. */
+export const notification = z.object({
+  sender_email: z.string(),
+  receiver_email: z.string(),
+  timestamp: z.string(),
+  read: z.boolean(),
+  /** Counts the receiver's notifications, from 1 without a gap; missing where its sender did not give one. */
+  id: z.string().exactOptional(),
+  message_id: z.string().exactOptional(),
+});
+export type Notification = z.output<typeof notification>;

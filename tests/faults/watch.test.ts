@@ -71,6 +71,33 @@ test('a watcher of either replica is shown everything once, and resumes on the o
   await Promise.all([expectIds(staying, ids(1, 45)), expectIds(resumed, ids(21, 45))]);
 });
 
+test('what one replica receives is shown once to the watchers of both', async () => {
+  const both = [watch(0, '0'), watch(1, '0')];
+  await notify(1);
+  await Promise.all(both.map(async (watched) => expectIds(watched, ids(1, 1))));
+  // It has no id, so it can't be read anywhere else.
+  const sender_email = 'live@example.com';
+  await doors[0]?.grpc.frontend.ReceiveNotification({ sender_email, receiver_email: email });
+  await waitFor(() => both.every(({ shown }) => shown.length > 1), { what: 'it is shown to both' });
+  await notify(1);
+  await waitFor(() => both.every(({ shown }) => shown.at(-1)?.id === '2'), { what: 'the next is shown' });
+  for (const { shown } of both) {
+    expect(shown).toMatchObject([{ id: '1' }, { sender_email }, { id: '2' }]);
+  }
+});
+
+test('what no replica was told of while they were cut off from each other is shown as soon as they are not', async () => {
+  const watched = watch(0, '0');
+  await notify(1);
+  await expectIds(watched, ids(1, 1));
+  // As NotificationService stores it; the push went to a replica that could not tell this one.
+  const stored = { sender_email: 'a@b.c', receiver_email: email, timestamp: '', read: false, id: '2' };
+  await doors[0]?.redis(2).incr(`notification_counter:${email}`);
+  await doors[0]?.redis(2).lpush(`notifications:${email}`, JSON.stringify(stored));
+  await doors[0]?.redis(0).call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+  await expectIds(watched, ids(1, 2));
+});
+
 test('a watch that is told of a stop says so, and what came meanwhile is shown after it', async () => {
   const watched = watch(0, '0');
   await notify(3);

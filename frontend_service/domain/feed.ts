@@ -40,8 +40,9 @@ export class Feed {
   }
 
   /**
-   * Gives a user's notifications as they come, each once, in the order of their ids: first those after `afterId`, where
-   * one is given. Ends when `signal` is aborted.
+   * Begins to watch a user's notifications. Resolves once it is settled where: after `afterId`, or, where none is given,
+   * after what is the last one now. The watch then gives them as they come, each once, in the order of their ids, until
+   * `signal` is aborted.
    *
    * What arrives only says that there is something to give: where it is not the next by its id, what is missing is read
    * from NotificationService, and while that is away, read again until it is back. So a watch holds nothing
@@ -49,30 +50,27 @@ export class Feed {
    *
    * @throws {ServiceError} `tooMany` when this user, or all together, have too many watches.
    */
-  async *watch(
+  async watch(
     email: string,
     afterId: number | undefined,
     signal: AbortSignal,
-  ): AsyncGenerator<Notification, void> {
+  ): Promise<AsyncIterable<Notification>> {
     if (this.#watches >= this.limits.maxWatches) {
       throw new ServiceError('tooMany', 'Too many watch their notifications here; try again shortly');
     }
     if (this.#arrivals.listenerCount(eventOf(email)) >= this.limits.maxWatchesPerUser) {
       throw new ServiceError('tooMany', `${email} watches its notifications often enough; end another watch`);
     }
-    const watch = new Watch();
+    const lastId = afterId ?? (await this.#retry(() => this.notifications.findLastId(email), signal));
+    return this.#follow(email, new Watch(lastId), signal);
+  }
+
+  async *#follow(email: string, watch: Watch, signal: AbortSignal): AsyncGenerator<Notification, void> {
     const listener = (arrived: Notification | undefined) => watch.arrive(arrived);
     this.#watches++;
     this.#arrivals.on(eventOf(email), listener);
     const unwatch = this.fanout.watch(email);
     try {
-      if (afterId === undefined) {
-        const lastId = await this.#retry(() => this.notifications.findLastId(email), signal);
-        watch.startAfter(lastId);
-      } else {
-        watch.lastId = afterId;
-        watch.isBehind = true;
-      }
       while (!signal.aborted) {
         yield* watch.takeArrived();
         if (watch.isBehind) yield* this.#catchUp(email, watch, signal);
@@ -117,21 +115,16 @@ export class Feed {
 
 /** Where one watch stands. */
 class Watch {
-  /** The id of the last notification that it gave. */
-  lastId = 0;
-  /** Whether there is something to read from NotificationService. */
-  isBehind = false;
+  /** Whether there is something to read from NotificationService: at the beginning there may be. */
+  isBehind = true;
   #arrived: Notification[] = [];
   readonly #events = new EventEmitter<{ arrival: [] }>();
 
+  /** @param lastId the id of the last notification that it gave */
+  constructor(public lastId: number) {}
+
   get isEmpty(): boolean {
     return this.#arrived.length === 0;
-  }
-
-  /** Begins after what was the last one a moment ago; what has arrived since then is new as well. */
-  startAfter(lastId: number): void {
-    const ids = this.#arrived.flatMap(({ id }) => (id === undefined ? [] : [Number(id) - 1]));
-    this.lastId = Math.min(lastId, ...ids);
   }
 
   /** Takes note of a notification; of undefined, that some may have been missed. */

@@ -3,16 +3,21 @@ import { randomUUID } from 'node:crypto';
 import type { Component } from '@messaging/service_kit/lifecycle';
 import type { Logger } from '@messaging/service_kit/log';
 import type { RedisConnection } from '@messaging/service_kit/redis/connection';
+import { defineScript } from '@messaging/service_kit/redis/script';
 import { z } from 'zod';
 import { type Notification, notification } from '../domain/notification.js';
 
+/** What is for the watchers of one user. */
 const channelOf = (email: string) => `notifications:${email}`;
+/** What is for all. */
+const COMMON_CHANNEL = 'notifications';
 
 /** What one replica tells the others. */
 const envelope = z.object({
   /** Who tells it, and so need not be told. */
   origin: z.string(),
-  notification,
+  /** Missing where it can't tell any more what there was. */
+  notification: notification.optional(),
 });
 
 /**
@@ -27,6 +32,9 @@ export class Fanout implements Component {
     interrupted: [email: string];
   }>();
   readonly #origin = randomUUID();
+  readonly #outgoing: string[] = [];
+  /** Whether there is something that the others have not been told of. */
+  #hasSkipped = false;
   /** How many watch each user here. */
   readonly #watchers = new Map<string, number>();
 
@@ -40,29 +48,53 @@ export class Fanout implements Component {
     this.subscriber.client.on('message', (_channel, text) => this.#receive(text));
     this.subscriber.onChange(() => {
       if (!this.subscriber.isUp) return;
-      for (const email of this.#watchers.keys()) this.#subscribe(email);
+      this.#subscribe(COMMON_CHANNEL, () => {});
+      for (const email of this.#watchers.keys()) this.#listen(email);
     });
+    this.publisher.onChange(() => this.#announceSkipped());
   }
 
   stop(): void {
     this.subscriber.client.removeAllListeners('message');
   }
 
-  /** Tells the other replicas. */
+  /** Tells the other replicas, soon: what is received in one turn goes out together. */
   publish(received: Notification): void {
-    if (!this.publisher.isUp) return;
-    const text = JSON.stringify({ origin: this.#origin, notification: received });
-    this.publisher.client
-      .publish(channelOf(received.receiver_email), text)
-      .catch((error: unknown) => this.logger.debug({ err: error }, 'the other replicas were not told'));
+    this.#announceSkipped();
+    this.#tell(channelOf(received.receiver_email), received);
   }
 
   /** Listens to what others receive for a user, from now on. @returns what ends it. */
   watch(email: string): () => void {
     const count = this.#watchers.get(email) ?? 0;
     this.#watchers.set(email, count + 1);
-    if (count === 0 && this.subscriber.isUp) this.#subscribe(email);
+    if (count === 0 && this.subscriber.isUp) this.#listen(email);
     return () => this.#unwatch(email);
+  }
+
+  /** Has all others look for what they have not been told of. */
+  #announceSkipped(): void {
+    if (!this.#hasSkipped || !this.publisher.isUp) return;
+    this.#hasSkipped = false;
+    this.#tell(COMMON_CHANNEL);
+  }
+
+  #tell(channel: string, received?: Notification): void {
+    if (!this.publisher.isUp) {
+      this.#hasSkipped = true;
+      return;
+    }
+    if (this.#outgoing.length === 0) setImmediate(() => void this.#send(this.#outgoing.splice(0)));
+    this.#outgoing.push(channel, JSON.stringify({ origin: this.#origin, notification: received }));
+  }
+
+  async #send(channelsAndTexts: string[]): Promise<void> {
+    try {
+      await this.publisher.run(publishScript, [], channelsAndTexts);
+    } catch (error) {
+      this.#hasSkipped = true;
+      this.logger.debug({ err: error }, 'the other replicas were not told');
+    }
   }
 
   #unwatch(email: string): void {
@@ -78,25 +110,35 @@ export class Fanout implements Component {
       .catch((error: unknown) => this.logger.debug({ err: error }, 'could not unsubscribe'));
   }
 
-  #subscribe(email: string): void {
-    this.subscriber.client.subscribe(channelOf(email)).then(
-      // What came until now went by.
-      () => this.events.emit('interrupted', email),
-      (error: unknown) => this.logger.debug({ err: error }, 'could not subscribe'),
-    );
+  #listen(email: string): void {
+    // What came until then went by.
+    this.#subscribe(channelOf(email), () => this.events.emit('interrupted', email));
+  }
+
+  #subscribe(channel: string, onSubscribed: () => void): void {
+    this.subscriber.client
+      .subscribe(channel)
+      .then(onSubscribed)
+      .catch((error: unknown) => this.logger.debug({ err: error }, 'could not subscribe'));
   }
 
   #receive(text: string): void {
-    let content: unknown;
-    try {
-      content = JSON.parse(text);
-    } catch (error) {
-      this.logger.debug({ err: error }, 'another replica told something that is not JSON');
-      return;
-    }
-    const parsed = envelope.safeParse(content);
-    if (parsed.success && parsed.data.origin !== this.#origin) {
-      this.events.emit('notification', parsed.data.notification);
-    }
+    const told = envelope.safeParse(parseJson(text));
+    if (!told.success || told.data.origin === this.#origin) return;
+    if (told.data.notification) this.events.emit('notification', told.data.notification);
+    else for (const email of this.#watchers.keys()) this.events.emit('interrupted', email);
   }
 }
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+const publishScript = defineScript(
+  z.unknown(),
+  `for index = 1, #ARGV, 2 do redis.call('PUBLISH', ARGV[index], ARGV[index + 1]) end`,
+);

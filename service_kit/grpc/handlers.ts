@@ -37,13 +37,13 @@ export type StreamAdapter = <Request, Schema extends z.ZodType, Response>(
 ) => handleBidiStreamingCall<StreamRequest<Request>, StreamResponse<Response>>;
 
 /**
- * Makes a grpc-js handler of a function that makes what the caller is to be sent, piece by piece. The next piece is only
+ * Makes a grpc-js handler of a function that resolves to what the caller is to be sent, piece by piece. The next piece is only
  * asked for once the caller has room for it. The signal is aborted when the caller has gone, does not
  * take anything for a while, or the server stops.
  */
 export type ServerStreamAdapter = <Request, Schema extends z.ZodType, Response>(
   schema: Schema,
-  handle: (input: z.output<Schema>, signal: AbortSignal) => AsyncIterable<Response>,
+  handle: (input: z.output<Schema>, signal: AbortSignal) => Promise<AsyncIterable<Response>>,
 ) => handleServerStreamingCall<Request, Response>;
 
 /**
@@ -167,7 +167,7 @@ export function createHandlerAdapters(
       drain.addEventListener('abort', drained, { signal: over.signal });
       if (drain.aborted) drained();
       try {
-        const pieces = handle(parseInput(schema, call.request), over.signal);
+        const pieces = await handle(parseInput(schema, call.request), over.signal);
         // Tells the caller that it is served, before there is anything to say.
         call.sendMetadata(new Metadata());
         for await (const piece of pieces) {

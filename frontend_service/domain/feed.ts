@@ -73,21 +73,29 @@ export class Feed {
     try {
       while (!signal.aborted) {
         yield* watch.takeArrived();
-        if (watch.isBehind) yield* this.#catchUp(email, watch, signal);
+        if (watch.isBehind && !watch.isWaiting) yield* this.#catchUp(email, watch);
         else if (watch.isEmpty) await watch.somethingArrives(signal);
       }
     } finally {
+      watch.end();
       this.#watches--;
       this.#arrivals.off(eventOf(email), listener);
       unwatch();
     }
   }
 
-  async *#catchUp(email: string, watch: Watch, signal: AbortSignal): AsyncGenerator<Notification, void> {
+  async *#catchUp(email: string, watch: Watch): AsyncGenerator<Notification, void> {
     watch.isBehind = false;
     let missed: Notification[];
     do {
-      missed = await this.#retry(() => this.notifications.listAfter(email, watch.lastId), signal);
+      try {
+        missed = await this.notifications.listAfter(email, watch.lastId);
+      } catch (error) {
+        this.logger.debug({ err: error }, 'a watch could not be brought up to date; trying again');
+        // Meanwhile what arrives in order is given.
+        watch.waitToCatchUp();
+        return;
+      }
       for (const notification of missed) {
         watch.lastId = Number(notification.id);
         yield notification;
@@ -102,7 +110,7 @@ export class Feed {
       try {
         return await ask();
       } catch (error) {
-        this.logger.debug({ err: error }, 'a watch could not be brought up to date; trying again');
+        this.logger.debug({ err: error }, 'a watch could not begin; trying again');
         await sleep(RETRY_MS, undefined, { signal });
       }
     }
@@ -117,6 +125,9 @@ export class Feed {
 class Watch {
   /** Whether there is something to read from NotificationService: at the beginning there may be. */
   isBehind = true;
+  /** Whether it is too early to try that again. */
+  isWaiting = false;
+  #timer: NodeJS.Timeout | undefined;
   #arrived: Notification[] = [];
   readonly #events = new EventEmitter<{ arrival: [] }>();
 
@@ -148,7 +159,21 @@ class Watch {
     }
   }
 
-  /** Resolves once something arrives. @throws once `signal` is aborted. */
+  /** Takes note that what is missing could not be read: it is to be tried again later. */
+  waitToCatchUp(): void {
+    this.isBehind = true;
+    this.isWaiting = true;
+    this.#timer = setTimeout(() => {
+      this.isWaiting = false;
+      this.#events.emit('arrival');
+    }, RETRY_MS);
+  }
+
+  end(): void {
+    clearTimeout(this.#timer);
+  }
+
+  /** Resolves once something arrives, or it is time to catch up. @throws once `signal` is aborted. */
   async somethingArrives(signal: AbortSignal): Promise<void> {
     await once(this.#events, 'arrival', { signal });
   }

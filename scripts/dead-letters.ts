@@ -149,7 +149,7 @@ async function replay(client: Redis, { stream, id }: DeadLetter): Promise<number
   return result === 'replayed' ? 1 : 0;
 }
 
-// Enqueued as any other entry is, hence claimed at once: relays look at nothing else. That of any replica takes it up
+// Enqueued like every other entry, hence claimed at once: relays look at nothing else. That of any replica takes it up
 // once the claim is idle.
 const replayScript = defineScript(
   z.enum(['replayed', 'gone', 'unreadable']),

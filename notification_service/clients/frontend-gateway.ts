@@ -7,7 +7,7 @@ import { Peer } from '@messaging/service_kit/grpc/peer';
 import { loadProto } from '@messaging/service_kit/grpc/proto';
 import type { Logger } from '@messaging/service_kit/log';
 import type { RequestContext } from '@messaging/service_kit/request';
-import type { NotificationRecord } from '../domain/notification.js';
+import { describeNotification, type NotificationRecord } from '../domain/notification.js';
 
 const { FrontendService } = loadProto<ProtoGrpcType>('frontend.proto').frontend_service;
 
@@ -30,11 +30,6 @@ export class FrontendGateway {
 
   /** Has a stored notification shown. @throws {ServiceError} when FrontendService does not say that it took it. */
   async push(notification: NotificationRecord): Promise<void> {
-    const { sender_email, receiver_email, timestamp, read, id, message_id } = notification;
-    const known = {
-      ...(id === undefined ? {} : { id }),
-      ...(message_id === undefined ? {} : { message_id }),
-    };
-    await this.#receive({ sender_email, receiver_email, timestamp, read, ...known }, { deadline: Infinity });
+    await this.#receive(describeNotification(notification), { deadline: Infinity });
   }
 }

@@ -12,6 +12,25 @@ export const notificationRecord = z.looseObject({
 });
 export type NotificationRecord = z.output<typeof notificationRecord>;
 
+/** What others are told of a notification: not what other versions may have stored besides. */
+export function describeNotification({
+  sender_email,
+  receiver_email,
+  timestamp,
+  read,
+  id,
+  message_id,
+}: NotificationRecord) {
+  return {
+    sender_email,
+    receiver_email,
+    timestamp,
+    read,
+    ...(id === undefined ? {} : { id }),
+    ...(message_id === undefined ? {} : { message_id }),
+  };
+}
+
 /** A notification before it is stored, which gives it its id. */
 export interface NewNotification {
   sender_email: string;

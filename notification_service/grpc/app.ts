@@ -1,5 +1,4 @@
 import type { ProtoGrpcType } from '@messaging/proto_definitions/notification';
-import type { Notification } from '@messaging/proto_definitions/notification_service/Notification';
 import type { NotificationServiceHandlers } from '@messaging/proto_definitions/notification_service/NotificationService';
 import {
   optionalEmail,
@@ -14,7 +13,7 @@ import type { Logger } from '@messaging/service_kit/log';
 import { pageSize, pageToken } from '@messaging/service_kit/paging';
 import { z } from 'zod';
 import type { NotificationServiceConfig } from '../config.js';
-import type { NotificationRecord } from '../domain/notification.js';
+import { describeNotification } from '../domain/notification.js';
 import { MAX_MARKED_AT_ONCE } from '../domain/notifications.js';
 import { createNotificationService } from '../service.js';
 
@@ -79,7 +78,10 @@ export function createGrpcApp(config: NotificationServiceConfig, logger: Logger)
               { email, afterId: after_id, unreadOnly: unread_only },
               { size: page_size, token: page_token },
             );
-            return { notifications: page.items.map(toNotification), next_page_token: page.nextPageToken };
+            return {
+              notifications: page.items.map(describeNotification),
+              next_page_token: page.nextPageToken,
+            };
           },
         ),
 
@@ -108,23 +110,4 @@ export function createGrpcApp(config: NotificationServiceConfig, logger: Logger)
     },
   );
   return [...components, server];
-}
-
-/** Without what other versions may have stored besides. */
-function toNotification({
-  sender_email,
-  receiver_email,
-  timestamp,
-  read,
-  id,
-  message_id,
-}: NotificationRecord): Notification {
-  return {
-    sender_email,
-    receiver_email,
-    timestamp,
-    read,
-    ...(id === undefined ? {} : { id }),
-    ...(message_id === undefined ? {} : { message_id }),
-  };
 }

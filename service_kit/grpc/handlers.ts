@@ -177,7 +177,7 @@ export function createHandlerAdapters(
         call.end();
       } catch (thrown) {
         if (call.cancelled) return;
-        const { reason } = over.signal as { reason: unknown };
+        const reason: unknown = over.signal.reason;
         call.emit(
           'error',
           reason instanceof ServiceError ? toFailure(reason) : describe(call.getPath(), thrown),

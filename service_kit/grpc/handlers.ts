@@ -15,7 +15,7 @@ import { type Logger, SLOW_REQUEST_MS } from '../log.js';
 import { InFlight, type RequestContext } from '../request.js';
 import type { StreamRequest, StreamResponse } from './batch-streams.js';
 
-/** A caller that takes nothing of what it is sent for as long is cut off. */
+/** How long a caller may take nothing of what it is sent, unless told. */
 const SLOW_CALLER_MS = 30_000;
 
 /** An async function that takes parsed input. */
@@ -84,10 +84,10 @@ export function batchOf<Item extends z.ZodType>(item: Item) {
  * @param drain once it is aborted, the streams take no further request, and end when what they took is answered
  */
 export function createHandlerAdapters(
-  options: { maxInFlight: number; requestTimeoutMs: number; logger: Logger },
+  options: { maxInFlight: number; requestTimeoutMs: number; logger: Logger; slowCallerMs?: number },
   drain: AbortSignal,
 ): HandlerAdapters {
-  const { logger } = options;
+  const { logger, slowCallerMs = SLOW_CALLER_MS } = options;
   const inFlight = new InFlight(options.maxInFlight);
 
   const describe = (method: string, thrown: unknown): Failure => {
@@ -171,7 +171,7 @@ export function createHandlerAdapters(
         // Tells the caller that it is served, before there is anything to say.
         call.sendMetadata(new Metadata());
         for await (const piece of pieces) {
-          if (!call.write(piece)) await roomIn(call, stop, over.signal);
+          if (!call.write(piece)) await roomIn(call, slowCallerMs, stop, over.signal);
         }
         over.signal.throwIfAborted();
         call.end();
@@ -213,13 +213,14 @@ function toFailure({ kind, message }: ServiceError): Failure {
 /** Waits until a caller has taken what it was sent; one that takes nothing for long is told to come again. */
 async function roomIn<Request, Response>(
   call: ServerWritableStream<Request, Response>,
+  patienceMs: number,
   stop: (reason: ServiceError) => void,
   signal: AbortSignal,
 ): Promise<void> {
   const timer = setTimeout(
     () =>
       stop(new ServiceError('tooMany', 'This caller is too slow; connect again, after the last that it got')),
-    SLOW_CALLER_MS,
+    patienceMs,
   );
   await once(call, 'drain', { signal }).finally(() => clearTimeout(timer));
 }

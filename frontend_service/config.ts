@@ -13,14 +13,22 @@ export interface FrontendServiceConfig extends ProcessConfig {
   restPort: number;
   grpcPort: number;
   redis: RedisConfig;
+  /** `host:port` of UserService's REST door. */
+  userServiceRestAddress: string;
+  /** `host:port` of MessageService's gRPC door. */
+  messageServiceAddress: string;
   /** `host:port` of NotificationService's gRPC door. */
   notificationServiceAddress: string;
+  /** `host:port` of FrontendService's own gRPC door. */
+  frontendServiceAddress: string;
   /** How long one call to another service may take. */
   peerTimeoutMs: number;
   /** How many may watch at once; more are refused. */
   maxWatches: number;
   /** How many watches one user may have at once. */
   maxWatchesPerUser: number;
+  /** What sessions are signed with; a random one where there is none. */
+  sessionSecret: string | undefined;
 }
 
 /** Reads the configuration from the environment. @throws {ConfigError} for a value that can't be used. */
@@ -31,10 +39,15 @@ export function loadConfig(environment = process.env): FrontendServiceConfig {
       ...redisVariables,
       REST_PORT: variable.port(8383),
       GRPC_PORT: variable.port(3030),
-      NOTIFICATION_SERVICE_ADDRESS: variable.address('notification_service_grpc:9898'),
+      USER_SERVICE_REST_ADDRESS: variable.address('user_service_api:8080'),
+      MESSAGE_SERVICE_ADDRESS: variable.addresses('message_service_grpc:9696'),
+      NOTIFICATION_SERVICE_ADDRESS: variable.addresses('notification_service_grpc:9898'),
+      FRONTEND_SERVICE_ADDRESS: variable.addresses('frontend_service_grpc:3030'),
       PEER_TIMEOUT_MS: variable.durationMs(5_000),
       MAX_WATCHES: variable.count(10_000, 1, 1_000_000),
       MAX_WATCHES_PER_USER: variable.count(20, 1, 10_000),
+      // As long as what HS256 makes of it (RFC 7518, section 3.2).
+      SESSION_SECRET: variable.signingKey(32),
     },
     environment,
   );
@@ -43,9 +56,13 @@ export function loadConfig(environment = process.env): FrontendServiceConfig {
     restPort: variables.REST_PORT,
     grpcPort: variables.GRPC_PORT,
     redis: redisConfig(variables),
+    userServiceRestAddress: variables.USER_SERVICE_REST_ADDRESS,
+    messageServiceAddress: variables.MESSAGE_SERVICE_ADDRESS,
     notificationServiceAddress: variables.NOTIFICATION_SERVICE_ADDRESS,
+    frontendServiceAddress: variables.FRONTEND_SERVICE_ADDRESS,
     peerTimeoutMs: variables.PEER_TIMEOUT_MS,
     maxWatches: variables.MAX_WATCHES,
     maxWatchesPerUser: variables.MAX_WATCHES_PER_USER,
+    sessionSecret: variables.SESSION_SECRET,
   };
 }

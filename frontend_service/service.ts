@@ -1,23 +1,40 @@
-import type { Component } from '@messaging/service_kit/lifecycle';
+import type { Component, Dependency } from '@messaging/service_kit/lifecycle';
 import type { Logger } from '@messaging/service_kit/log';
 import { RedisConnection } from '@messaging/service_kit/redis/connection';
+import { FeedGateway } from './clients/feed-gateway.js';
+import { MessageGateway } from './clients/message-gateway.js';
 import { NotificationGateway } from './clients/notification-gateway.js';
+import { UserGateway } from './clients/user-gateway.js';
 import type { FrontendServiceConfig } from './config.js';
 import { Feed } from './domain/feed.js';
+import { Inbox } from './domain/inbox.js';
+import { LiveEvents } from './domain/live-events.js';
+import { Sessions } from './domain/sessions.js';
 import { Fanout } from './fanout/fanout.js';
 
 /** Pub/sub knows no databases, and nothing is stored. */
 const ANY_DATABASE = 0;
 
 /** What the gRPC door serves. */
-export interface FrontendService {
+export interface FeedService {
   feed: Feed;
   /** What the domain needs running, in the order to start. */
   components: Component[];
 }
 
-/** Wires the domain to its peer and its replicas. Opens nothing before the components are started. */
-export function createFrontendService(config: FrontendServiceConfig, logger: Logger): FrontendService {
+/** What the REST door serves. */
+export interface InboxService {
+  users: UserGateway;
+  sessions: Sessions;
+  inbox: Inbox;
+  liveEvents: LiveEvents;
+  peers: Dependency[];
+  /** What the domain needs running, in the order to start. */
+  components: Component[];
+}
+
+/** Wires the feed to its peer and its replicas. Opens nothing before the components are started. */
+export function createFeedService(config: FrontendServiceConfig, logger: Logger): FeedService {
   const publisher = new RedisConnection(config.redis, ANY_DATABASE, logger);
   const subscriber = new RedisConnection(config.redis, ANY_DATABASE, logger);
   const notifications = new NotificationGateway(
@@ -29,5 +46,23 @@ export function createFrontendService(config: FrontendServiceConfig, logger: Log
   return {
     feed: new Feed(logger, notifications, fanout, config),
     components: [publisher, subscriber, notifications.peer, fanout],
+  };
+}
+
+/** Wires the inbox to its peers, the feed among them. Opens nothing before the components are started. */
+export function createInboxService(config: FrontendServiceConfig, logger: Logger): InboxService {
+  const { peerTimeoutMs } = config;
+  const users = new UserGateway(config.userServiceRestAddress, peerTimeoutMs, logger);
+  const messages = new MessageGateway(config.messageServiceAddress, peerTimeoutMs, logger);
+  const notifications = new NotificationGateway(config.notificationServiceAddress, peerTimeoutMs, logger);
+  const feed = new FeedGateway(config.frontendServiceAddress, peerTimeoutMs, logger);
+  const peers = [users.peer, messages.peer, notifications.peer, feed.peer];
+  return {
+    users,
+    sessions: new Sessions(users, config.sessionSecret, logger),
+    inbox: new Inbox(messages, notifications),
+    liveEvents: new LiveEvents(feed, notifications, config, logger),
+    peers,
+    components: peers,
   };
 }

@@ -31,8 +31,8 @@ export function loadConfig(environment = process.env): MessageServiceConfig {
       ...redisVariables,
       REST_PORT: variable.port(8181),
       GRPC_PORT: variable.port(9696),
-      USER_SERVICE_ADDRESS: variable.address('user_service_grpc:9797'),
-      NOTIFICATION_SERVICE_ADDRESS: variable.address('notification_service_grpc:9898'),
+      USER_SERVICE_ADDRESS: variable.addresses('user_service_grpc:9797'),
+      NOTIFICATION_SERVICE_ADDRESS: variable.addresses('notification_service_grpc:9898'),
       // More than a Redis command may take, so that a peer can say what it lacks.
       PEER_TIMEOUT_MS: variable.durationMs(5_000),
       NOTIFY_WAIT_MS: variable.durationMs(500),

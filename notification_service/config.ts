@@ -27,7 +27,7 @@ export function loadConfig(environment = process.env): NotificationServiceConfig
       ...redisVariables,
       REST_PORT: variable.port(8282),
       GRPC_PORT: variable.port(9898),
-      FRONTEND_SERVICE_ADDRESS: variable.address('frontend_service_grpc:3030'),
+      FRONTEND_SERVICE_ADDRESS: variable.addresses('frontend_service_grpc:3030'),
       // More than a Redis command may take, so that a peer can say what it lacks.
       PEER_TIMEOUT_MS: variable.durationMs(5_000),
     },

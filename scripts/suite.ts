@@ -97,6 +97,8 @@ export function environmentOf({ name, door }: SuiteProcess, layout: Layout): Rec
     REDIS_HOST: layout.redis.host,
     REDIS_PORT: String(layout.redis.port),
     USER_SERVICE_ADDRESS: addressOf('user_service_grpc', layout),
+    USER_SERVICE_REST_ADDRESS: addressOf('user_service_api', layout),
+    MESSAGE_SERVICE_ADDRESS: addressOf('message_service_grpc', layout),
     NOTIFICATION_SERVICE_ADDRESS: addressOf('notification_service_grpc', layout),
     FRONTEND_SERVICE_ADDRESS: addressOf('frontend_service_grpc', layout),
   };

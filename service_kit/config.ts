@@ -15,18 +15,19 @@ export const variable = {
       .string()
       .regex(/^[\w.:-]+$/, expected('a host name or an IP address', standard))
       .default(standard),
-  /** `host:port` of another process. Replicas that share no host name: their IPv4 addresses, separated by commas. */
+  /** `host:port` of another process. */
   address: (standard: string) =>
     z
       .string()
-      .regex(
-        /^([\w.-]+:\d{1,5}|[\d.]+:\d{1,5}(,[\d.]+:\d{1,5})+)$/,
-        expected('an address of the form host:port', standard),
-      )
-      .refine(
-        (addresses) => addresses.split(',').every((address) => isPort(Number(address.split(':')[1]))),
-        expected('an address of the form host:port', standard),
-      )
+      .regex(/^[\w.-]+:\d{1,5}$/, expectedAddress(standard))
+      .refine(hasPorts, expectedAddress(standard))
+      .default(standard),
+  /** The same, or, for replicas that share no host name, their IPv4 addresses, separated by commas. */
+  addresses: (standard: string) =>
+    z
+      .string()
+      .regex(/^([\w.-]+:\d{1,5}|[\d.]+:\d{1,5}(,[\d.]+:\d{1,5})+)$/, expectedAddress(standard))
+      .refine(hasPorts, expectedAddress(standard))
       .default(standard),
   /** A duration in milliseconds, from 1 ms to 10 minutes. */
   durationMs: (standard: number) => number(1, 600_000, 'a number of milliseconds from 1 to 600000', standard),
@@ -38,12 +39,29 @@ export const variable = {
     choices: Choices,
     standard: Choices[number],
   ) => z.enum(choices, expected(`one of ${choices.join(', ')}`, standard)).default(standard),
-  /** A secret: any text, so that no message has to repeat it. */
+  /** A secret that another party chose: any text. */
   secret: () => z.string().optional(),
+  /** A secret to sign with: long enough that nobody guesses it. What is wrong with it is told without repeating it. */
+  signingKey: (minLength: number) =>
+    z
+      .string()
+      .min(
+        minLength,
+        expected(`at least ${minLength} characters that nobody can guess`, '$(openssl rand -hex 32)', true),
+      )
+      .optional(),
 };
 
-function isPort(port: number): boolean {
-  return port >= 1 && port <= 65_535;
+function expectedAddress(example: string): string {
+  return expected('an address of the form host:port', example);
+}
+
+/** Whether what follows each colon is a port. */
+function hasPorts(addresses: string): boolean {
+  return addresses.split(',').every((address) => {
+    const port = Number(address.split(':')[1]);
+    return port >= 1 && port <= 65_535;
+  });
 }
 
 function number(min: number, max: number, description: string, standard: number) {
@@ -55,8 +73,8 @@ function number(min: number, max: number, description: string, standard: number)
     .default(standard);
 }
 
-function expected(description: string, example: string | number): string {
-  return JSON.stringify({ description, example });
+function expected(description: string, example: string | number, isSecret = false): string {
+  return JSON.stringify({ description, example, isSecret });
 }
 
 /** What every process reads. */
@@ -136,10 +154,13 @@ export function readEnvironment<Shape extends z.ZodRawShape>(
 
   const issue = result.error.issues[0];
   const name = String(issue?.path[0]);
-  const { description, example } = expectation.parse(JSON.parse(issue?.message ?? ''));
-  throw new ConfigError(
-    `${name} is ${JSON.stringify(environment[name])}: expected ${description}, for example ${name}=${example}`,
-  );
+  const { description, example, isSecret } = expectation.parse(JSON.parse(issue?.message ?? ''));
+  const given = isSecret ? "can't be used" : `is ${JSON.stringify(environment[name])}`;
+  throw new ConfigError(`${name} ${given}: expected ${description}, for example ${name}=${example}`);
 }
 
-const expectation = z.object({ description: z.string(), example: z.union([z.string(), z.number()]) });
+const expectation = z.object({
+  description: z.string(),
+  example: z.union([z.string(), z.number()]),
+  isSecret: z.boolean(),
+});

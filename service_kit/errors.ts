@@ -30,6 +30,11 @@ export class ServiceError extends Error {
   }
 }
 
+/** Whether the same may succeed when it is tried again. */
+export function isTransient(thrown: unknown): boolean {
+  return thrown instanceof ServiceError && ['unavailable', 'tooSlow', 'tooMany'].includes(thrown.kind);
+}
+
 /**
  * Turns whatever was thrown into what the caller may see. Anything but a ServiceError or an absent Redis
  * becomes one fixed message, with what was thrown as its `cause`, for the log.

@@ -27,6 +27,12 @@ function nonNegative() {
 /** A page token as callers give it; an empty one asks for the first page. */
 export const pageToken = z.string().optional();
 
+/** Which page of a list: unset values ask for the first page, of the size that is usual for the list. */
+export interface PageRequest {
+  size: number | undefined;
+  token: string | undefined;
+}
+
 /** One page of a list. `nextPageToken` is empty on the last page. */
 export interface Page<Item> {
   items: Item[];

@@ -35,7 +35,7 @@ export function loadConfig(environment = process.env): UserServiceConfig {
       ...redisVariables,
       REST_PORT: variable.port(8080),
       GRPC_PORT: variable.port(9797),
-      NOTIFICATION_SERVICE_ADDRESS: variable.address('notification_service_grpc:9898'),
+      NOTIFICATION_SERVICE_ADDRESS: variable.addresses('notification_service_grpc:9898'),
       // More than a Redis command may take, so that a peer can say what it lacks.
       PEER_TIMEOUT_MS: variable.durationMs(5_000),
       // OWASP's Password Storage Cheat Sheet asks for at least 10; 11 takes about 120 ms of one core.

@@ -1,11 +1,16 @@
 import type { ProtoGrpcType } from '@messaging/proto_definitions/notification';
+import type { CheckUserSubscribedResponse__Output } from '@messaging/proto_definitions/notification_service/CheckUserSubscribedResponse';
+import type { CountUnreadResponse__Output } from '@messaging/proto_definitions/notification_service/CountUnreadResponse';
+import type { ListNotificationsResponse__Output } from '@messaging/proto_definitions/notification_service/ListNotificationsResponse';
+import type { MarkNotificationsReadResponse__Output } from '@messaging/proto_definitions/notification_service/MarkNotificationsReadResponse';
 import type { NotificationServiceClient } from '@messaging/proto_definitions/notification_service/NotificationService';
-import type { Notification__Output } from '@messaging/proto_definitions/notification_service/Notification';
+import type { SubscribeUserResponse__Output } from '@messaging/proto_definitions/notification_service/SubscribeUserResponse';
 import { Peer } from '@messaging/service_kit/grpc/peer';
 import { loadProto } from '@messaging/service_kit/grpc/proto';
 import type { Logger } from '@messaging/service_kit/log';
-import { MAX_PAGE_SIZE } from '@messaging/service_kit/paging';
-import type { Notification } from '../domain/notification.js';
+import { MAX_PAGE_SIZE, type Page, type PageRequest } from '@messaging/service_kit/paging';
+import type { RequestContext } from '@messaging/service_kit/request';
+import { type Notification, toNotification } from '../domain/notification.js';
 
 const { NotificationService } = loadProto<ProtoGrpcType>('notification.proto').notification_service;
 
@@ -25,31 +30,81 @@ export class NotificationGateway {
    */
   async listAfter(email: string, afterId: number): Promise<Notification[]> {
     const request = { email, after_id: String(afterId), page_size: MAX_PAGE_SIZE };
-    const { notifications } = await this.peer.call<ListReply>({ deadline: Infinity }, (options, callback) =>
-      this.peer.client.ListNotifications(request, options, callback),
+    const { notifications } = await this.peer.call<ListNotificationsResponse__Output>(
+      { deadline: Infinity },
+      (options, callback) => this.peer.client.ListNotifications(request, options, callback),
     );
     return notifications.map(toNotification);
   }
 
   /** Resolves to the id of a user's last notification; to 0 before the first. @throws {ServiceError} as above. */
   async findLastId(email: string): Promise<number> {
-    const { notifications } = await this.peer.call<ListReply>({ deadline: Infinity }, (options, callback) =>
-      this.peer.client.ListNotifications({ email, page_size: 1 }, options, callback),
+    const { notifications } = await this.peer.call<ListNotificationsResponse__Output>(
+      { deadline: Infinity },
+      (options, callback) => this.peer.client.ListNotifications({ email, page_size: 1 }, options, callback),
     );
     return Number(notifications[0]?.id ?? 0);
   }
-}
 
-interface ListReply {
-  notifications: Notification__Output[];
-}
+  /** Lists a user's notifications, the newest first. @throws {ServiceError} `invalid` for a bad page. */
+  async listNotifications(
+    email: string,
+    unreadOnly: boolean,
+    page: PageRequest,
+    context: RequestContext,
+  ): Promise<Page<Notification>> {
+    const request = {
+      email,
+      unread_only: unreadOnly,
+      page_size: page.size ?? 0,
+      page_token: page.token ?? '',
+    };
+    const reply = await this.peer.relay<ListNotificationsResponse__Output>(context, (options, callback) =>
+      this.peer.client.ListNotifications(request, options, callback),
+    );
+    return { items: reply.notifications.map(toNotification), nextPageToken: reply.next_page_token ?? '' };
+  }
 
-function toNotification({
-  sender_email = '',
-  receiver_email = '',
-  timestamp = '',
-  read = false,
-  ...ids
-}: Notification__Output): Notification {
-  return { sender_email, receiver_email, timestamp, read, ...ids };
+  /** Tells how many notifications a user has not seen. */
+  async countUnread(email: string, context: RequestContext): Promise<number> {
+    const { unread } = await this.peer.relay<CountUnreadResponse__Output>(context, (options, callback) =>
+      this.peer.client.CountUnread({ email }, options, callback),
+    );
+    return unread ?? 0;
+  }
+
+  /**
+   * Notes that a user has seen those with these ids, and all up to the one with the id `upToId`, where that is given.
+   *
+   * @throws {ServiceError} `invalid` for what is no id.
+   */
+  async markRead(
+    email: string,
+    seen: { ids: string[]; upToId: string | undefined },
+    context: RequestContext,
+  ): Promise<void> {
+    const request = { email, ids: seen.ids, up_to_id: seen.upToId ?? '' };
+    await this.peer.relay<MarkNotificationsReadResponse__Output>(context, (options, callback) =>
+      this.peer.client.MarkNotificationsRead(request, options, callback),
+    );
+  }
+
+  /** Tells whether a user gets notifications. */
+  async isSubscribed(email: string, context: RequestContext): Promise<boolean> {
+    const { subscribed } = await this.peer.relay<CheckUserSubscribedResponse__Output>(
+      context,
+      (options, callback) => this.peer.client.CheckUserSubscribed({ email }, options, callback),
+    );
+    return subscribed ?? false;
+  }
+
+  /** Has a user notified from now on, or no longer. */
+  async setSubscribed(email: string, subscribed: boolean, context: RequestContext): Promise<void> {
+    const { client } = this.peer;
+    await this.peer.relay<SubscribeUserResponse__Output>(context, (options, callback) =>
+      subscribed
+        ? client.SubscribeUser({ email }, options, callback)
+        : client.UnsubscribeUser({ email }, options, callback),
+    );
+  }
 }

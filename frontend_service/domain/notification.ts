@@ -11,3 +11,14 @@ export const notification = z.object({
   message_id: z.string().exactOptional(),
 });
 export type Notification = z.output<typeof notification>;
+
+/** Makes one of what a peer has sent, which may leave fields out. */
+export function toNotification({
+  sender_email = '',
+  receiver_email = '',
+  timestamp = '',
+  read = false,
+  ...ids
+}: Partial<Notification>): Notification {
+  return { sender_email, receiver_email, timestamp, read, ...ids };
+}

@@ -8,7 +8,7 @@ import type { Logger } from '@messaging/service_kit/log';
 import { z } from 'zod';
 import type { FrontendServiceConfig } from '../config.js';
 import { type Notification, notification } from '../domain/notification.js';
-import { createFrontendService } from '../service.js';
+import { createFeedService } from '../service.js';
 
 const { FrontendService } = loadProto<ProtoGrpcType>('frontend.proto').frontend_service;
 
@@ -29,7 +29,7 @@ const watchRequest = z.object({
 
 /** Creates the gRPC door of FrontendService and all that it needs, in the order to start. */
 export function createGrpcApp(config: FrontendServiceConfig, logger: Logger): Component[] {
-  const { feed, components } = createFrontendService(config, logger);
+  const { feed, components } = createFeedService(config, logger);
 
   const receive = async (shown: Notification) => {
     feed.show(shown);

@@ -4,6 +4,7 @@ import {
   decodePageToken,
   encodePageToken,
   type Page,
+  type PageRequest,
 } from '@messaging/service_kit/paging';
 import { checkDeadline, type RequestContext } from '@messaging/service_kit/request';
 import pLimit from 'p-limit';
@@ -81,7 +82,7 @@ export class Messages {
    */
   async listMessages(
     list: MessageList,
-    page: { size: number | undefined; token: string | undefined },
+    page: PageRequest,
   ): Promise<Page<MessageRecord>> {
     const tokenScope = ['messages', list.userEmail, list.withEmail ?? '', String(list.newestFirst)];
     const after = decodePageToken(tokenScope, page.token);
@@ -98,7 +99,7 @@ export class Messages {
    */
   async listConversationsPage(
     email: string,
-    page: { size: number | undefined; token: string | undefined },
+    page: PageRequest,
   ): Promise<Page<Conversation>> {
     const tokenScope = ['conversations', email];
     const { conversations, nextBefore } = await this.store.readConversations(

@@ -4,6 +4,7 @@ import {
   decodePageToken,
   encodePageToken,
   type Page,
+  type PageRequest,
 } from '@messaging/service_kit/paging';
 import type { Outbox } from '@messaging/service_kit/redis/outbox';
 import type { FrontendGateway } from '../clients/frontend-gateway.js';
@@ -63,7 +64,7 @@ export class Notifications {
    */
   async listNotificationsPage(
     list: { email: string; afterId: number | undefined; unreadOnly: boolean },
-    page: { size: number | undefined; token: string | undefined },
+    page: PageRequest,
   ): Promise<Page<NotificationRecord>> {
     const { email, afterId, unreadOnly } = list;
     const tokenScope = ['notifications', email, String(afterId ?? ''), String(unreadOnly)];

@@ -3,20 +3,16 @@ import {
   type handleServerStreamingCall,
   type handleUnaryCall,
   Metadata,
-  type ServerWritableStream,
   status,
 } from '@grpc/grpc-js';
-import { once } from 'node:events';
 import { z } from 'zod';
 import { MAX_BATCH_ITEMS } from '../coalescer.js';
 import { errorKinds, ServiceError, toServiceError } from '../errors.js';
 import { parseInput } from '../input.js';
 import { type Logger, SLOW_REQUEST_MS } from '../log.js';
 import { InFlight, type RequestContext } from '../request.js';
+import { AnswerStream } from '../answer-stream.js';
 import type { StreamRequest, StreamResponse } from './batch-streams.js';
-
-/** How long a caller may take nothing of what it is sent, unless told. */
-const SLOW_CALLER_MS = 30_000;
 
 /** An async function that takes parsed input. */
 type Handle<Schema extends z.ZodType, Response> = (
@@ -87,7 +83,7 @@ export function createHandlerAdapters(
   options: { maxInFlight: number; requestTimeoutMs: number; logger: Logger; slowCallerMs?: number },
   drain: AbortSignal,
 ): HandlerAdapters {
-  const { logger, slowCallerMs = SLOW_CALLER_MS } = options;
+  const { logger, slowCallerMs } = options;
   const inFlight = new InFlight(options.maxInFlight);
 
   const describe = (method: string, thrown: unknown): Failure => {
@@ -158,32 +154,19 @@ export function createHandlerAdapters(
 
   const serverStream: ServerStreamAdapter = (schema, handle) => (call) => {
     const send = async () => {
-      // Whatever ends the call aborts it: the caller's own cancellation, too.
-      const over = new AbortController();
-      const stop = (reason: ServiceError) => over.abort(reason);
-      const drained = () =>
-        stop(new ServiceError('unavailable', 'The server is shutting down; connect again'));
-      call.once('close', () => over.abort());
-      drain.addEventListener('abort', drained, { signal: over.signal });
-      if (drain.aborted) drained();
+      const answers = new AnswerStream(call, drain, slowCallerMs);
       try {
-        const pieces = await handle(parseInput(schema, call.request), over.signal);
+        const pieces = await handle(parseInput(schema, call.request), answers.signal);
         // Tells the caller that it is served, before there is anything to say.
         call.sendMetadata(new Metadata());
-        for await (const piece of pieces) {
-          if (!call.write(piece)) await roomIn(call, slowCallerMs, stop, over.signal);
-        }
-        over.signal.throwIfAborted();
+        await answers.send(pieces, (piece) => call.write(piece));
         call.end();
       } catch (thrown) {
         if (call.cancelled) return;
-        const reason: unknown = over.signal.reason;
-        call.emit(
-          'error',
-          reason instanceof ServiceError ? toFailure(reason) : describe(call.getPath(), thrown),
-        );
+        const { reason } = answers;
+        call.emit('error', reason ? toFailure(reason) : describe(call.getPath(), thrown));
       } finally {
-        over.abort();
+        answers.end();
       }
     };
     void send();
@@ -208,19 +191,4 @@ export function createHandlerAdapters(
 
 function toFailure({ kind, message }: ServiceError): Failure {
   return { code: status[errorKinds[kind].grpc], details: message };
-}
-
-/** Waits until a caller has taken what it was sent; one that takes nothing for long is told to come again. */
-async function roomIn<Request, Response>(
-  call: ServerWritableStream<Request, Response>,
-  patienceMs: number,
-  stop: (reason: ServiceError) => void,
-  signal: AbortSignal,
-): Promise<void> {
-  const timer = setTimeout(
-    () =>
-      stop(new ServiceError('tooMany', 'This caller is too slow; connect again, after the last that it got')),
-    patienceMs,
-  );
-  await once(call, 'drain', { signal }).finally(() => clearTimeout(timer));
 }

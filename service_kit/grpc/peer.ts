@@ -4,13 +4,15 @@ import {
   type ChannelOptions,
   type Client,
   type ClientDuplexStream,
+  type ClientReadableStream,
   connectivityState,
   credentials,
   type requestCallback,
   status,
 } from '@grpc/grpc-js';
+import { once } from 'node:events';
 import { Coalescer } from '../coalescer.js';
-import { ServiceError } from '../errors.js';
+import { type ErrorKind, errorKinds, ServiceError } from '../errors.js';
 import type { Component, Dependency } from '../lifecycle.js';
 import type { Logger } from '../log.js';
 import type { RequestContext } from '../request.js';
@@ -33,6 +35,14 @@ const channelOptions: ChannelOptions = {
   'grpc.keepalive_timeout_ms': 3_000,
 };
 
+/** What a peer refuses because of what it was sent. */
+const refusals = new Map<status, ErrorKind>(
+  (['invalid', 'unauthenticated', 'forbidden', 'notFound', 'conflict', 'mismatch'] as const).map((kind) => [
+    status[errorKinds[kind].grpc],
+    kind,
+  ]),
+);
+
 /** A batch method of a peer, how to ask through it, and the stream of the same. */
 export interface BatchMethod<Item, Request, Reply, Result> {
   request: (items: Item[]) => Request;
@@ -43,6 +53,9 @@ export interface BatchMethod<Item, Request, Reply, Result> {
   /** Takes the results out of the reply, in the order of the items; one with a `code` failed. */
   results: (reply: Reply) => Result[];
 }
+
+/** A unary method of a peer's generated client, and what it is called with. */
+type UnaryCall<Reply> = (options: CallOptions, callback: requestCallback<Reply>) => void;
 
 /** The connection to another service: it connects in the background and again after every loss. */
 export class Peer<ServiceClient extends Client> implements Component, Dependency {
@@ -101,18 +114,59 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
    * @throws {ServiceError} `unavailable`, `tooSlow` or `tooMany` for a peer in trouble; `internal` when the peer
    *   refuses what this code sent.
    */
-  async call<Reply>(
-    context: RequestContext,
-    invoke: (options: CallOptions, callback: requestCallback<Reply>) => void,
-  ): Promise<Reply> {
-    const deadline = Math.min(context.deadline, Date.now() + this.#timeoutMs);
-    return new Promise((resolve, reject) => {
-      invoke({ deadline }, (error, reply) => {
-        if (error) reject(this.#describe(error));
-        else if (reply === undefined) reject(new Error(`${this.name} answered with nothing`));
-        else resolve(reply);
-      });
+  async call<Reply>(context: RequestContext, invoke: UnaryCall<Reply>): Promise<Reply> {
+    return this.#call(context, invoke, (failure) => this.#describe(failure));
+  }
+
+  /**
+   * Makes a unary call for a caller of our own: what the peer refuses, that caller is told, in the peer's words.
+   *
+   * @throws {ServiceError} as `call` does, and of the kind that the peer's refusal is of.
+   */
+  async relay<Reply>(context: RequestContext, invoke: UnaryCall<Reply>): Promise<Reply> {
+    return this.#call(context, invoke, (failure) => {
+      const kind = refusals.get(failure.code);
+      return kind === undefined ? this.#describe(failure) : new ServiceError(kind, failure.details);
     });
+  }
+
+  /**
+   * Opens a stream of replies. Resolves once the peer serves it; it then goes on until either side ends it, ours by
+   * `signal`.
+   *
+   * @param invoke passes `options` to the method of the generated client
+   * @throws {ServiceError} as `call` does, for as long as it goes on.
+   */
+  async stream<Reply>(
+    invoke: (options: CallOptions) => ClientReadableStream<Reply>,
+    signal: AbortSignal,
+  ): Promise<AsyncIterable<Reply>> {
+    const call = invoke({});
+    // Whoever reads it is told; nobody may be reading.
+    call.on('error', () => {});
+    const cancel = () => call.cancel();
+    signal.addEventListener('abort', cancel);
+    call.once('close', () => signal.removeEventListener('abort', cancel));
+    try {
+      await once(call, 'metadata', {
+        signal: AbortSignal.any([signal, AbortSignal.timeout(this.#timeoutMs)]),
+      });
+    } catch (error) {
+      cancel();
+      throw this.#describeStream(error);
+    }
+    return this.#read(call);
+  }
+
+  async *#read<Reply>(call: ClientReadableStream<Reply>): AsyncGenerator<Reply, void> {
+    try {
+      const replies: AsyncIterable<Reply> = call;
+      yield* replies;
+    } catch (error) {
+      throw this.#describeStream(error);
+    } finally {
+      call.cancel();
+    }
   }
 
   /**
@@ -156,6 +210,21 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
     return (item, { deadline }) => coalescer.run(item, Math.min(deadline, Date.now() + this.#timeoutMs));
   }
 
+  async #call<Reply>(
+    context: RequestContext,
+    invoke: UnaryCall<Reply>,
+    describe: (failure: CallFailure) => ServiceError,
+  ): Promise<Reply> {
+    const deadline = Math.min(context.deadline, Date.now() + this.#timeoutMs);
+    return new Promise((resolve, reject) => {
+      invoke({ deadline }, (error, reply) => {
+        if (error) reject(describe(error));
+        else if (reply === undefined) reject(new Error(`${this.name} answered with nothing`));
+        else resolve(reply);
+      });
+    });
+  }
+
   #settle<Result extends object>(results: Result[]): PromiseSettledResult<Result>[] {
     return results.map((result) =>
       'code' in result
@@ -166,6 +235,15 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
 
   #connectivity(): connectivityState {
     return this.client.getChannel().getConnectivityState(true);
+  }
+
+  #describeStream(error: unknown): ServiceError {
+    const isOverdue = error instanceof Error && error.name === 'AbortError';
+    return this.#describe(
+      isOverdue
+        ? { code: status.DEADLINE_EXCEEDED, details: 'not served in time' }
+        : callFailure.parse(error),
+    );
   }
 
   #describe(failure: CallFailure): ServiceError {

@@ -3,6 +3,7 @@ import { errorKinds, ServiceError, toServiceError } from '../errors.js';
 import type { Dependency } from '../lifecycle.js';
 import { type Logger, SLOW_REQUEST_MS } from '../log.js';
 import { InFlight, type RequestContext } from '../request.js';
+import { type EventHandler, sendEvents } from './event-stream.js';
 
 const BODY_LIMIT_BYTES = 100 * 1024;
 
@@ -14,6 +15,8 @@ export interface RestService {
   dependencies: readonly Dependency[];
   /** Other services that it calls: named in `/readyz`, and never a reason for a 503. */
   peers: readonly Dependency[];
+  /** What every request passes first: it answers, or lets it go on. */
+  middleware?: readonly RequestHandler[];
 }
 
 /** A handler of one route. */
@@ -31,6 +34,12 @@ export type AddRoute = (
   options?: { bodyLimitBytes: number },
 ) => void;
 
+/** Adds a route that answers with server-sent events for as long as its caller stays. */
+export type AddEventRoute = (path: string, handle: EventHandler) => void;
+
+/** Adds the routes of a service. */
+export type AddRoutes = (add: AddRoute, addEvents: AddEventRoute) => void;
+
 /**
  * Creates the REST door of a service: JSON in, JSON out, errors included, with `/`, `/healthz` and `/readyz`
  * beside the routes that `addRoutes` adds.
@@ -39,18 +48,20 @@ export function createRestApp(
   service: RestService,
   config: { requestTimeoutMs: number; maxInFlight: number },
   logger: Logger,
-  isDraining: () => boolean,
-  addRoutes: (add: AddRoute) => void,
+  drain: AbortSignal,
+  addRoutes: AddRoutes,
 ): Express {
-  const { name, dependencies, peers } = service;
+  const { name, dependencies, peers, middleware = [] } = service;
   const app = express();
   app.disable('x-powered-by');
   app.set('query parser', 'simple');
   // Answers change all the time: to hash each for a later request costs more than it can save.
   app.disable('etag');
-  app.use(logRequests(logger));
+  app.use(logRequests(logger), ...middleware);
 
   const routes: string[] = [];
+  const listRoute = (method: string, path: string) =>
+    routes.push(`${method.toUpperCase()} ${path.replace(/:(\w+)/g, '{$1}')}`);
   const inFlight = new InFlight(config.maxInFlight);
 
   app.get('/', (_request, response) => {
@@ -64,7 +75,7 @@ export function createRestApp(
       .filter((dependency) => !dependency.isUp)
       .map((dependency) => dependency.name);
     const unreachablePeers = peers.filter((peer) => !peer.isUp).map((peer) => peer.name);
-    const problem = isDraining()
+    const problem = drain.aborted
       ? 'the process is stopping'
       : missing.length > 0 && `${missing.join(', ')} can't be reached`;
     response.status(problem ? 503 : 200).json({
@@ -75,14 +86,20 @@ export function createRestApp(
     });
   });
 
-  addRoutes((method, path, handle, { bodyLimitBytes } = { bodyLimitBytes: BODY_LIMIT_BYTES }) => {
-    const readBody = express.json({ limit: bodyLimitBytes });
-    routes.push(`${method.toUpperCase()} ${path.replace(/:(\w+)/g, '{$1}')}`);
-    app[method](path, readBody, async (request, response) => {
-      const context = { deadline: Date.now() + config.requestTimeoutMs };
-      await inFlight.run(context, async () => handle(request, response, context));
-    });
-  });
+  addRoutes(
+    (method, path, handle, { bodyLimitBytes } = { bodyLimitBytes: BODY_LIMIT_BYTES }) => {
+      const readBody = express.json({ limit: bodyLimitBytes });
+      listRoute(method, path);
+      app[method](path, readBody, async (request, response) => {
+        const context = { deadline: Date.now() + config.requestTimeoutMs };
+        await inFlight.run(context, async () => handle(request, response, context));
+      });
+    },
+    (path, handle) => {
+      listRoute('get', path);
+      app.get(path, async (request, response) => sendEvents(request, response, drain, handle));
+    },
+  );
 
   app.use((request) => {
     throw new ServiceError(

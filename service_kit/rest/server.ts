@@ -3,24 +3,25 @@ import type { ProcessConfig } from '../config.js';
 import type { Component } from '../lifecycle.js';
 import { listenError } from '../listen-error.js';
 import type { Logger } from '../log.js';
-import { type AddRoute, createRestApp, type RestService } from './app.js';
+import { type AddRoutes, createRestApp, type RestService } from './app.js';
 
 /** The REST door of a service. */
 export class RestServer implements Component {
   readonly #server: Server;
-  #isDraining = false;
+  /** Aborted when the process stops. */
+  readonly #drain = new AbortController();
 
   constructor(
     private readonly config: ProcessConfig & { restPort: number },
     private readonly logger: Logger,
     service: RestService,
-    addRoutes: (add: AddRoute) => void,
+    addRoutes: AddRoutes,
   ) {
-    const app = createRestApp(service, config, logger, () => this.#isDraining, addRoutes);
+    const app = createRestApp(service, config, logger, this.#drain.signal, addRoutes);
     this.#server = createServer((request, response) => {
-      if (this.#isDraining) response.setHeader('Connection', 'close');
+      if (this.#drain.signal.aborted) response.setHeader('Connection', 'close');
       response.on('finish', () => {
-        if (this.#isDraining) setImmediate(() => this.#server.closeIdleConnections());
+        if (this.#drain.signal.aborted) setImmediate(() => this.#server.closeIdleConnections());
       });
       app(request, response);
     });
@@ -38,7 +39,7 @@ export class RestServer implements Component {
 
   /** Accepts no more connections, lets the requests under way finish, and closes the connections. */
   async stop(graceMs: number): Promise<void> {
-    this.#isDraining = true;
+    this.#drain.abort();
     const force = setTimeout(() => this.#server.closeAllConnections(), graceMs);
     await new Promise((resolve) => this.#server.close(resolve));
     clearTimeout(force);

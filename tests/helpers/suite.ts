@@ -179,6 +179,7 @@ export class Suite {
   #replicaEnvironment(): Record<string, string> {
     const peers = {
       USER_SERVICE_ADDRESS: 'user_service_grpc',
+      MESSAGE_SERVICE_ADDRESS: 'message_service_grpc',
       NOTIFICATION_SERVICE_ADDRESS: 'notification_service_grpc',
       FRONTEND_SERVICE_ADDRESS: 'frontend_service_grpc',
     } as const;

@@ -5,6 +5,7 @@ import {
   decodePageToken,
   encodePageToken,
   type Page,
+  type PageRequest,
 } from '@messaging/service_kit/paging';
 import type { RequestContext } from '@messaging/service_kit/request';
 import type { Outbox } from '@messaging/service_kit/redis/outbox';
@@ -108,7 +109,7 @@ export class Users {
   }
 
   /** Lists one page of the accounts, in the order of their emails. @throws {ServiceError} `invalid` for a bad token. */
-  async listUsers(page: { size: number | undefined; token: string | undefined }): Promise<Page<User>> {
+  async listUsers(page: PageRequest): Promise<Page<User>> {
     const { records, nextAfter } = await this.store.listUsers(
       page.size ?? DEFAULT_PAGE_SIZE,
       decodePageToken(LIST, page.token),

@@ -1,0 +1,123 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import { type ErrorKind, errorKinds, ServiceError } from '../errors.js';
+import type { Component, Dependency } from '../lifecycle.js';
+import type { Logger } from '../log.js';
+import type { RequestContext } from '../request.js';
+
+const PROBE_INTERVAL_MS = 5_000;
+
+const kindsByStatus = new Map<number, ErrorKind>(
+  (
+    [
+      'invalid',
+      'unauthenticated',
+      'forbidden',
+      'notFound',
+      'conflict',
+      'mismatch',
+      'tooLarge',
+      'tooMany',
+    ] as const
+  ).map((kind) => [errorKinds[kind].http, kind]),
+);
+const refusal = z.object({ message: z.string() });
+
+/** One request to another service's REST door. */
+export interface RestCall<Reply extends z.ZodType> {
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  path: string;
+  body?: unknown;
+  /** What a reply has to look like. */
+  reply: Reply;
+}
+
+/** Another service, called through its REST door. */
+export class RestPeer implements Component, Dependency {
+  #isUp = false;
+  readonly #stopped = new AbortController();
+
+  /**
+   * @param name the peer's name, for people
+   * @param address `host:port`
+   * @param timeoutMs how long a call may take, unless the caller's own deadline is sooner
+   */
+  constructor(
+    readonly name: string,
+    private readonly address: string,
+    private readonly timeoutMs: number,
+    private readonly logger: Logger,
+  ) {}
+
+  /** Whether it could be reached when last tried. */
+  get isUp(): boolean {
+    return this.#isUp;
+  }
+
+  start(): void {
+    void this.#probe();
+  }
+
+  stop(): void {
+    this.#stopped.abort();
+  }
+
+  /**
+   * Makes a call for a caller of our own: what the peer refuses, that caller is told, in the peer's words.
+   *
+   * @throws {ServiceError} of the kind that the peer's status stands for; `unavailable` or `tooSlow` for a peer in
+   *   trouble.
+   */
+  async relay<Reply extends z.ZodType>(
+    context: RequestContext,
+    { method, path, body, reply }: RestCall<Reply>,
+  ): Promise<z.output<Reply>> {
+    const timeoutMs = Math.max(0, Math.min(context.deadline - Date.now(), this.timeoutMs));
+    const response = await this.#fetch(path, {
+      method,
+      ...(body === undefined
+        ? {}
+        : { headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) }),
+      signal: AbortSignal.timeout(timeoutMs),
+    });
+    if (response.status < 300) return reply.parse(response.body);
+    const kind = kindsByStatus.get(response.status);
+    if (kind !== undefined) throw new ServiceError(kind, refusal.parse(response.body).message);
+    if (response.status >= 503) throw this.#unavailable();
+    throw new Error(`${this.name} answered ${method} ${path} with ${response.status}`);
+  }
+
+  async #fetch(path: string, options: RequestInit): Promise<{ status: number; body: unknown }> {
+    try {
+      const response = await fetch(`http://${this.address}${path}`, options);
+      const body: unknown = await response.json();
+      this.#isUp = true;
+      return { status: response.status, body };
+    } catch (error) {
+      this.logger.debug({ peer: this.name, err: error }, 'call failed');
+      if (error instanceof SyntaxError) throw error;
+      if (error instanceof Error && error.name === 'TimeoutError') {
+        throw new ServiceError('tooSlow', `${this.name} did not answer in time; try again shortly`, {
+          cause: error,
+        });
+      }
+      this.#isUp = false;
+      throw this.#unavailable(error);
+    }
+  }
+
+  #unavailable(cause?: unknown): ServiceError {
+    return new ServiceError('unavailable', `${this.name} is not available at the moment; try again shortly`, {
+      cause,
+    });
+  }
+
+  /** Finds out again and again whether it can be reached, as a gRPC channel does by itself. */
+  async #probe(): Promise<void> {
+    const { signal } = this.#stopped;
+    while (!signal.aborted) {
+      await this.#fetch('/healthz', { signal: AbortSignal.timeout(this.timeoutMs) }).catch(() => {});
+      await sleep(PROBE_INTERVAL_MS, undefined, { signal }).catch(() => {});
+    }
+  }
+}

@@ -80,10 +80,7 @@ export class Messages {
    *
    * @throws {ServiceError} `invalid` for a bad token.
    */
-  async listMessages(
-    list: MessageList,
-    page: PageRequest,
-  ): Promise<Page<MessageRecord>> {
+  async listMessages(list: MessageList, page: PageRequest): Promise<Page<MessageRecord>> {
     const tokenScope = ['messages', list.userEmail, list.withEmail ?? '', String(list.newestFirst)];
     const after = decodePageToken(tokenScope, page.token);
     return this.#lists(async () => {
@@ -97,10 +94,7 @@ export class Messages {
    *
    * @throws {ServiceError} `invalid` for a bad token.
    */
-  async listConversationsPage(
-    email: string,
-    page: PageRequest,
-  ): Promise<Page<Conversation>> {
+  async listConversationsPage(email: string, page: PageRequest): Promise<Page<Conversation>> {
     const tokenScope = ['conversations', email];
     const { conversations, nextBefore } = await this.store.readConversations(
       email,

@@ -30,8 +30,9 @@ export async function sendEvents(
   response: Response,
   drain: AbortSignal,
   handle: EventHandler,
+  options: { slowCallerMs?: number } = {},
 ): Promise<void> {
-  const answers = new AnswerStream(response, drain);
+  const answers = new AnswerStream(response, drain, options.slowCallerMs);
   let heartbeat: NodeJS.Timeout | undefined;
   try {
     const events = await handle(request, answers.signal);

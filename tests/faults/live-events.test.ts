@@ -1,0 +1,185 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { type Account, connect } from '../helpers/clients.js';
+import { expectRefusal } from '../helpers/expectations.js';
+import { EventStream, signIn } from '../helpers/inbox.js';
+import { Suite } from '../helpers/suite.js';
+import { waitFor } from '../helpers/wait-for.js';
+
+const alice = { email: 'alice@example.com', password: 'wonderland', name: 'Alice' };
+const bob = { email: 'bob@example.com', password: 'builder', name: 'Bob' };
+
+let suite: Suite;
+let clients: ReturnType<typeof connect>;
+/** The REST doors for browsers: the same session is good at both. */
+let doors: [string, string];
+let cookie: string;
+let streams: EventStream[];
+
+beforeEach(async () => {
+  suite = await Suite.start({
+    twice: ['frontend_service_grpc', 'frontend_service_api'],
+    environment: { SESSION_SECRET: 'x'.repeat(32), PEER_TIMEOUT_MS: '1500' },
+    processEnvironment: { frontend_service_api: { MAX_WATCHES: '4', MAX_WATCHES_PER_USER: '3' } },
+  });
+  clients = connect(suite.addresses, suite.redis);
+  streams = [];
+  await suite.waitUntilReady();
+  doors = [suite.addresses.frontend_service_api, suite.replicaAddresses.frontend_service_api ?? ''];
+  for (const account of [alice, bob]) await clients.rest.users().post('/users').send(account).expect(201);
+  cookie = await signIn(doors[0], bob);
+});
+
+afterEach(async () => {
+  for (const stream of streams) stream.close();
+  clients.close();
+  await suite.stop();
+});
+
+async function open(door: string, as = cookie, lastEventId?: string): Promise<EventStream> {
+  const stream = await EventStream.open(door, as, lastEventId);
+  streams.push(stream);
+  return stream;
+}
+
+async function openLive(door: string, lastEventId?: string): Promise<EventStream> {
+  const stream = await open(door, cookie, lastEventId);
+  await waitFor(() => stream.has('live'), { what: 'the stream is live' });
+  return stream;
+}
+
+/** Has Alice write to Bob, which is to succeed now or soon. */
+async function write(count: number): Promise<void> {
+  for (let sent = 0; sent < count; sent++) {
+    await waitFor(
+      async () => {
+        const message = { sender_email: alice.email, receiver_email: bob.email, content: 'hello' };
+        return (await clients.grpc.messages.SendMessage({ message, request_id: crypto.randomUUID() }))
+          .success;
+      },
+      { what: 'the message is sent' },
+    );
+  }
+}
+
+const idsUpTo = (last: number) => Array.from({ length: last }, (_, index) => String(index + 1));
+
+async function expectIds(stream: EventStream, ids: string[]): Promise<void> {
+  await waitFor(() => stream.notificationIds.length >= ids.length, {
+    what: `${ids.length} notifications`,
+    timeoutMs: 20_000,
+  });
+  expect(stream.notificationIds).toEqual(ids);
+}
+
+test('a stream outlives both replicas of the feed, and says so: nothing is missing or told twice', async () => {
+  const stream = await openLive(doors[0]);
+  await write(3);
+  await expectIds(stream, idsUpTo(3));
+
+  const feeds = [suite.process('frontend_service_grpc'), suite.replica('frontend_service_grpc')];
+  for (const feed of feeds) feed.kill('SIGKILL');
+  await waitFor(() => stream.has('interrupted'), { what: 'the stream says that it is not live' });
+  await write(3);
+  expect(stream.notificationIds).toEqual(idsUpTo(3));
+  await Promise.all(feeds.map(async (feed) => feed.restart()));
+  await expectIds(stream, idsUpTo(6));
+  await write(1);
+  await expectIds(stream, idsUpTo(7));
+  const states = stream.received.map(({ event }) => event).filter((event) => event !== 'notification');
+  expect(states).toEqual(['live', 'interrupted', 'live']);
+});
+
+test('of two replicas of the feed one is killed, and no stream is interrupted', async () => {
+  const both = [await openLive(doors[0]), await openLive(doors[1])];
+  await write(2);
+  suite.replica('frontend_service_grpc').kill('SIGKILL');
+  await write(3);
+  await Promise.all(both.map(async (stream) => expectIds(stream, idsUpTo(5))));
+  expect(both.map((stream) => stream.has('interrupted'))).toEqual([false, false]);
+});
+
+test('a browser whose replica is killed goes on at the other, with the session and place that it had', async () => {
+  const stream = await openLive(doors[1]);
+  await write(2);
+  await expectIds(stream, ['1', '2']);
+  suite.replica('frontend_service_api').kill('SIGKILL');
+  await stream.ended;
+  await write(2);
+  await expectIds(await openLive(doors[0], stream.lastEventId), ['3', '4']);
+});
+
+test('a stop ends the streams, and the process at once', async () => {
+  const stream = await openLive(doors[1]);
+  const process = suite.replica('frontend_service_api');
+  process.kill('SIGTERM');
+  await stream.ended;
+  expect(await process.exited).toEqual({ code: 0, signal: null });
+});
+
+test('a stream that begins while NotificationService is away goes live once it is back', async () => {
+  const process = suite.process('notification_service_grpc');
+  process.kill('SIGKILL');
+  await process.exited;
+  const stream = await open(doors[0]);
+  await waitFor(() => stream.has('interrupted'), { what: 'the stream says that it is not live' });
+  await process.restart();
+  await waitFor(() => stream.has('live'), { what: 'the stream is live' });
+  await write(1);
+  await expectIds(stream, ['1']);
+});
+
+test('what a Redis without its data knows nothing of is no place to resume from: the stream says so', async () => {
+  const stream = await openLive(doors[0]);
+  await write(2);
+  await expectIds(stream, ['1', '2']);
+  await clients.redis(2).flushdb();
+  for (const feed of [suite.process('frontend_service_grpc'), suite.replica('frontend_service_grpc')]) {
+    await feed.restart();
+  }
+  await waitFor(() => stream.has('reset'), { what: 'the stream is reset' });
+  await write(1);
+  await expectIds(stream, ['1', '2', '1']);
+});
+
+test('streams beyond the bounds are a 429: those of one user, and all', async () => {
+  const other: Account = { email: 'carol@example.com', password: 'secret', name: 'Carol' };
+  await clients.rest.users().post('/users').send(other).expect(201);
+  const others = await signIn(doors[0], other);
+  const ask = (as: string) => clients.rest.frontend().get('/api/events').set('Cookie', as);
+
+  const mine = [await openLive(doors[0]), await openLive(doors[0]), await openLive(doors[0])];
+  expectRefusal(await ask(cookie), 429, /close another window/);
+  await open(doors[0], others);
+  expectRefusal(await ask(others), 429, /try again/);
+  mine[0]?.close();
+  await waitFor(async () => (await openLive(doors[0]).catch(() => undefined)) !== undefined, {
+    what: 'there is room again',
+  });
+});
+
+test('while a service is away, what needs it is a 503, and all else goes on', async () => {
+  const ask = (path: string) => clients.rest.frontend().get(path).set('Cookie', cookie);
+  for (const name of ['user_service_api', 'message_service_grpc'] as const)
+    suite.process(name).kill('SIGKILL');
+  await Promise.all(
+    (['user_service_api', 'message_service_grpc'] as const).map(async (name) => suite.process(name).exited),
+  );
+  expectRefusal(
+    await clients.rest.frontend().post('/api/session').send(bob),
+    503,
+    /UserService is not available/,
+  );
+  expectRefusal(await ask('/api/conversations'), 503, /MessageService is not available/);
+  expect((await ask('/api/notifications')).status).toBe(200);
+  // Who is signed in stays so.
+  expect((await ask('/api/session')).body).toEqual({ email: bob.email, name: bob.name });
+  const ready = await clients.rest.frontend().get('/readyz');
+  expect(ready.status).toBe(200);
+  expect(ready.body).toMatchObject({ unreachable_peers: ['UserService', 'MessageService'] });
+  await suite.process('user_service_api').restart();
+  await suite.process('message_service_grpc').restart();
+  await waitFor(async () => (await ask('/api/conversations')).status === 200, {
+    what: 'MessageService is back',
+  });
+  await signIn(doors[0], bob);
+});

@@ -109,6 +109,10 @@ expect 'its notification' notification_service_api "\"sender_email\": ?\"$sender
 expect 'its conversation' message_service_api "\"conversations\": ?\[\"$sender\"\]" \
   get "http://127.0.0.1:8181/list_conversations?email=$receiver"
 
+if has_service frontend_service_api; then
+  expect 'the page' frontend_service_api '<script type="module"' get --header 'accept: text/html' http://127.0.0.1:8383/
+fi
+
 step 'waiting until every container is healthy'
 for service in $services; do
   eventually 60 is_healthy "$service" || fail "$service is not healthy" "$service"

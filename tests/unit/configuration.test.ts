@@ -26,7 +26,15 @@ test('with nothing set, every service finds the others on the Compose network', 
     redis,
     frontendServiceAddress: 'frontend_service_grpc:3030',
   });
-  expect(loadFrontendConfig({})).toMatchObject({ restPort: 8383, grpcPort: 3030 });
+  expect(loadFrontendConfig({})).toMatchObject({
+    restPort: 8383,
+    grpcPort: 3030,
+    redis,
+    userServiceRestAddress: 'user_service_api:8080',
+    messageServiceAddress: 'message_service_grpc:9696',
+    notificationServiceAddress: 'notification_service_grpc:9898',
+    frontendServiceAddress: 'frontend_service_grpc:3030',
+  });
 });
 
 test('by default, queues hold the bursts that the contract names', () => {
@@ -47,8 +55,14 @@ test.each(['-1', '65536', '80.5', '0x50', ' 80', 'tcp://10.0.0.1:6379'])('%j is 
   );
 });
 
+test('a secret that is too short is not repeated', () => {
+  expect(() => loadFrontendConfig({ SESSION_SECRET: 'hunter2' })).toThrowError(
+    /^SESSION_SECRET can't be used: expected at least 32 characters .*, for example SESSION_SECRET=\$\(openssl rand -hex 32\)$/,
+  );
+});
+
 test.each(['here:0', 'here:65536', 'here', '10.0.0.1:80,there:80', ':80'])('%j is no address', (value) => {
-  expect(() => readEnvironment({ PEER: variable.address('there:80') }, { PEER: value })).toThrowError(
+  expect(() => readEnvironment({ PEER: variable.addresses('there:80') }, { PEER: value })).toThrowError(
     /^PEER is .*: expected an address of the form host:port, for example PEER=there:80$/,
   );
 });

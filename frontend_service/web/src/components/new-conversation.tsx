@@ -25,7 +25,7 @@ export function NewConversation() {
     <>
       <button
         type="button"
-        class="button icon-button"
+        class="button primary icon-button"
         aria-label={t.newConversation}
         title={t.newConversation}
         onClick={show}

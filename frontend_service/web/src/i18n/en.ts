@@ -71,7 +71,7 @@ export const en = {
   messagePlaceholder: 'Write a message',
   send: 'Send',
   sending: 'Sending…',
-  waiting: 'Not sent yet. It will be sent once there is a connection.',
+  waiting: 'Not sent yet. Trying again…',
   notSent: 'Not sent.',
   noSuchUser: 'There is no user with this email address.',
   discard: 'Discard',

@@ -68,7 +68,7 @@ export const es: Dictionary = {
   messagePlaceholder: 'Escribe un mensaje',
   send: 'Enviar',
   sending: 'Enviando…',
-  waiting: 'Sin enviar todavía. Se enviará cuando haya conexión.',
+  waiting: 'Sin enviar todavía. Reintentando…',
   notSent: 'No enviado.',
   noSuchUser: 'No hay ningún usuario con este correo.',
   discard: 'Descartar',

@@ -19,7 +19,7 @@ export function watchRoute(): void {
 }
 
 /** The address of a conversation, for links. */
-export const conversationHref = (email: string) => `#${encodeURIComponent(email)}`;
+export const conversationHref = (email: string) => `#/${encodeURIComponent(email)}`;
 
 export function openConversation(email: string): void {
   location.hash = conversationHref(email);
@@ -39,7 +39,7 @@ export function forgetRoute(): void {
 
 function readHash(): string {
   try {
-    return normalizeEmail(decodeURIComponent(location.hash.slice(1)));
+    return normalizeEmail(decodeURIComponent(location.hash.replace(/^#\/?/u, '')));
   } catch {
     // Somebody typed a stray %.
     return '';

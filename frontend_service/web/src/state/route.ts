@@ -7,7 +7,9 @@ export const openEmail = signal(readHash());
 let isListBehind = false;
 
 /** Emails as the server keeps them. */
-export const normalizeEmail = (email: string) => email.trim().toLowerCase();
+export function normalizeEmail(email: string): string {
+  return email.trim().toLowerCase();
+}
 
 /** Begins to follow the address bar. */
 export function watchRoute(): void {
@@ -38,10 +40,12 @@ export function forgetRoute(): void {
 }
 
 function readHash(): string {
+  const text = location.hash.replace(/^#\/?/u, '');
   try {
-    return normalizeEmail(decodeURIComponent(location.hash.replace(/^#\/?/u, '')));
-  } catch {
+    return normalizeEmail(decodeURIComponent(text));
+  } catch (error) {
     // Somebody typed a stray %.
-    return '';
+    if (error instanceof URIError) return '';
+    throw error;
   }
 }

@@ -25,18 +25,18 @@ export function NotificationPanel({ onClose }: { onClose: () => void }) {
         <h2 id="notification-heading" ref={heading} tabIndex={-1}>
           {t.notifications}
         </h2>
-        <button
-          type="button"
-          class="button quiet"
-          disabled={notifications.unread.value === 0}
-          onClick={markAllRead}
-        >
-          {t.markAllRead}
-        </button>
-        <button type="button" class="button icon-button panel-close" aria-label={t.close} onClick={onClose}>
+        <button type="button" class="button icon-button" aria-label={t.close} onClick={onClose}>
           <Icon name="close" />
         </button>
       </div>
+      <button
+        type="button"
+        class="button quiet panel-mark"
+        disabled={notifications.unread.value === 0}
+        onClick={markAllRead}
+      >
+        {t.markAllRead}
+      </button>
       <div role="alert">{problem && <p class="problem">{problem}</p>}</div>
       <NotificationItems onOpen={onClose} />
       <div class="panel-foot">

@@ -71,12 +71,15 @@ export class Outbox {
   async #send(): Promise<void> {
     if (this.#isSending) return;
     this.#isSending = true;
-    for (;;) {
-      const [message] = this.underWay.value;
-      if (!message || this.#isStopped) break;
-      await this.#attempt(message);
+    try {
+      for (;;) {
+        const [message] = this.underWay.value;
+        if (!message || this.#isStopped) break;
+        await this.#attempt(message);
+      }
+    } finally {
+      this.#isSending = false;
     }
-    this.#isSending = false;
   }
 
   async #attempt(message: OutgoingMessage): Promise<void> {

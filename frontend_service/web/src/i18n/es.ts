@@ -14,7 +14,7 @@ export const es: Dictionary = {
   createAccount: 'Crear cuenta',
   creatingAccount: 'Creando tu cuenta…',
   haveAccount: 'Ya tengo una cuenta',
-  amNew: 'Soy nuevo aquí',
+  amNew: 'Es mi primera vez',
   sessionEnded: 'Tu sesión ha terminado. Inicia sesión de nuevo.',
   wrongCredentials: 'El correo o la contraseña no son correctos.',
   tooBusy: 'Ahora mismo hay demasiado que hacer. Inténtalo de nuevo en un momento.',

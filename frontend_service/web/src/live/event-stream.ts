@@ -1,0 +1,100 @@
+import { backoffMs } from '../lib/backoff.js';
+
+/** `interrupted`: the server has lost its own source; `ended`: there is no session any more. */
+export type StreamState = 'connecting' | 'live' | 'interrupted' | 'ended';
+
+export interface StreamListener {
+  onState(state: StreamState): void;
+  /** @param data a notification as JSON, not yet looked at */
+  onNotification(data: string): void;
+  /** Something may have been missed for good: the lists must be loaded again. */
+  onReset(): void;
+}
+
+/** The server's events, read for as long as there is a session, from where they were left. */
+export class EventStream {
+  state: StreamState = 'ended';
+  #source: EventSource | undefined;
+  #lastEventId = '';
+  #failures = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(private readonly listener: StreamListener) {}
+
+  start(): void {
+    if (this.state !== 'ended') return;
+    addEventListener('online', this.#reopen);
+    this.#open();
+  }
+
+  /** Ends it, of which the listener is not told. */
+  stop(): void {
+    removeEventListener('online', this.#reopen);
+    this.#close();
+    this.state = 'ended';
+  }
+
+  // A connection that was there before the network went may look open, and be dead.
+  #reopen = (): void => {
+    this.#close();
+    this.#open();
+  };
+
+  #open(): void {
+    this.#enter('connecting');
+    // When it reconnects by itself, EventSource tells the newer position in a header, which the server prefers.
+    const query = this.#lastEventId && `?last_event_id=${encodeURIComponent(this.#lastEventId)}`;
+    const source = new EventSource(`/api/events${query}`);
+    this.#source = source;
+    source.addEventListener('live', (event) => {
+      this.#keepPosition(event);
+      this.#failures = 0;
+      this.#enter('live');
+    });
+    source.addEventListener('notification', (event) => {
+      this.#keepPosition(event);
+      this.listener.onNotification(String(event.data));
+    });
+    source.addEventListener('interrupted', () => this.#enter('interrupted'));
+    source.addEventListener('reset', (event) => {
+      this.#lastEventId = event.lastEventId;
+      this.listener.onReset();
+    });
+    source.addEventListener('error', () => {
+      this.#enter('connecting');
+      if (source.readyState === EventSource.CLOSED) void this.#openLater(source);
+    });
+  }
+
+  #close(): void {
+    clearTimeout(this.#timer);
+    this.#source?.close();
+    this.#source = undefined;
+  }
+
+  /** EventSource gives up for good when the answer is an error, and does not tell which. */
+  async #openLater(source: EventSource): Promise<void> {
+    const status = await fetch('/api/session').then(
+      (response) => response.status,
+      () => 0,
+    );
+    if (this.#source !== source) return;
+    if (status === 401) {
+      this.stop();
+      this.listener.onState('ended');
+      return;
+    }
+    this.#failures++;
+    this.#timer = setTimeout(this.#reopen, backoffMs(this.#failures));
+  }
+
+  #keepPosition(event: MessageEvent): void {
+    if (event.lastEventId) this.#lastEventId = event.lastEventId;
+  }
+
+  #enter(state: StreamState): void {
+    if (state === this.state) return;
+    this.state = state;
+    this.listener.onState(state);
+  }
+}

@@ -52,9 +52,11 @@ export const markConversationRead = (email: string) =>
 export const listNotifications = (pageToken: string) =>
   request(`/notifications?${pageQuery(pageToken)}`, notificationPageSchema);
 
-/** Marks notifications read: at most 500 by their ids, or all up to one. */
-export const markNotificationsRead = (which: { ids: string[] } | { up_to_id: string }) =>
-  command('/notifications/read', { method: 'POST', body: which });
+/** At most 500 notifications by their ids, or all up to one. */
+export type NotificationSelection = { ids: string[] } | { up_to_id: string };
+
+export const markNotificationsRead = (selection: NotificationSelection) =>
+  command('/notifications/read', { method: 'POST', body: selection });
 
 /** Whether the user wants to be notified. */
 export const getSubscription = () => request('/subscription', subscriptionSchema);

@@ -8,6 +8,9 @@ const MAX_BYTES = 65_536;
 /** From here on the writer should know. */
 const HINT_BYTES = 60_000;
 
+/** The code of keys that go to an input method. */
+const COMPOSING = 229;
+
 const encoder = new TextEncoder();
 /** No character takes more than three bytes a unit: most drafts need not be counted. */
 const bytesOf = (text: string) => (text.length * 3 < HINT_BYTES ? 0 : encoder.encode(text).length);
@@ -41,8 +44,8 @@ export function Composer({
   };
 
   const onKeyDown = (event: KeyboardEvent) => {
-    // Enter also ends the choice of a character in many languages.
-    if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
+    // Enter also ends the choice of a character in many languages; Safari has then ended composing just before.
+    if (event.key !== 'Enter' || event.shiftKey || event.isComposing || event.keyCode === COMPOSING) return;
     event.preventDefault();
     if (!event.repeat) send();
   };

@@ -35,7 +35,8 @@ export function ConversationNav() {
 
 function ConversationItems() {
   const { conversations } = useInbox();
-  const { status, items, hasMore, isLoadingMore, loadMore, retry } = conversations;
+  const { items, pager } = conversations;
+  const { status, retry } = pager.loader;
   if (status.value === 'loading') return <Skeleton kind="row" count={6} />;
   if (status.value === 'failed') return <LoadFailed text={t.conversationsFailed} onRetry={retry} />;
   if (items.value.length === 0) return <Empty title={t.noConversations}>{t.noConversationsHint}</Empty>;
@@ -46,7 +47,7 @@ function ConversationItems() {
           <ConversationRow key={conversation.email} conversation={conversation} />
         ))}
       </ul>
-      {hasMore.value && <LoadMore isLoading={isLoadingMore.value} onLoad={loadMore} />}
+      <LoadMore pager={pager} />
     </div>
   );
 }

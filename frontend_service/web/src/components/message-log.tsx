@@ -18,14 +18,14 @@ const QUIET_MS = 500;
 export function MessageLog({ thread }: { thread: Thread }) {
   const log = useRef<HTMLDivElement>(null);
   const items = thread.items.value;
-  const status = thread.status.value;
-  const olderStatus = thread.olderStatus.value;
+  const status = thread.pager.loader.status.value;
+  const olderStatus = thread.pager.moreStatus.value;
   const rows = useMemo(() => toRows(items), [items]);
   const isQuiet = !useHeld(status === 'ready' && olderStatus !== 'loading', QUIET_MS);
 
   const loadOlder = useCallback(() => {
     // What has failed waits for the button.
-    if (thread.olderStatus.peek() === 'idle') void thread.loadOlder();
+    if (thread.pager.moreStatus.peek() === 'idle') void thread.pager.loadMore();
   }, [thread]);
   const { hasNews, isAtEnd, onScroll, scrollToEnd } = useLogScroll(log, items, loadOlder);
 
@@ -75,13 +75,13 @@ export function MessageLog({ thread }: { thread: Thread }) {
 
 /** Above the oldest message: whether there are older ones, or why there are none. */
 function LogStart({ thread }: { thread: Thread }) {
-  const status = thread.status.value;
-  if (status === 'failed') return <LoadFailed text={t.messagesFailed} onRetry={thread.retry} />;
+  const status = thread.pager.loader.status.value;
+  if (status === 'failed') return <LoadFailed text={t.messagesFailed} onRetry={thread.pager.loader.retry} />;
   if (status === 'loading') return <Skeleton kind="bubble" count={5} />;
-  if (thread.olderStatus.value === 'failed') {
-    return <LoadFailed text={t.olderFailed} onRetry={() => void thread.loadOlder()} />;
+  if (thread.pager.moreStatus.value === 'failed') {
+    return <LoadFailed text={t.olderFailed} onRetry={() => void thread.pager.loadMore()} />;
   }
-  if (!thread.hasOlder.value) {
+  if (!thread.pager.hasMore.value) {
     return thread.items.value.length > 0 ? <p class="log-start">{t.beginning}</p> : null;
   }
   return (
@@ -89,10 +89,10 @@ function LogStart({ thread }: { thread: Thread }) {
       <button
         type="button"
         class="button quiet"
-        aria-disabled={thread.olderStatus.value === 'loading'}
-        onClick={() => void thread.loadOlder()}
+        aria-disabled={thread.pager.moreStatus.value === 'loading'}
+        onClick={() => void thread.pager.loadMore()}
       >
-        {thread.olderStatus.value === 'loading' ? t.loading : t.loadOlder}
+        {thread.pager.moreStatus.value === 'loading' ? t.loading : t.loadOlder}
       </button>
     </p>
   );

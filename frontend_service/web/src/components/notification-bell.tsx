@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
 import { t } from '../i18n/index.js';
 import { Icon } from './icon.js';
 import { useInbox } from './inbox-context.js';
@@ -13,14 +13,17 @@ export function NotificationBell() {
   const container = useRef<HTMLDivElement>(null);
   const button = useRef<HTMLButtonElement>(null);
 
+  const close = useCallback(() => {
+    setIsOpen(false);
+    button.current?.focus();
+  }, []);
+
   useEffect(() => {
     if (!isOpen) return undefined;
     const closing = new AbortController();
     const { signal } = closing;
     const onKeyDown = (event: KeyboardEvent) => {
-      if (event.key !== 'Escape') return;
-      setIsOpen(false);
-      button.current?.focus();
+      if (event.key === 'Escape') close();
     };
     const closeOutside = ({ target }: Event) => {
       if (target instanceof Node && !container.current?.contains(target)) setIsOpen(false);
@@ -29,7 +32,7 @@ export function NotificationBell() {
     addEventListener('pointerdown', closeOutside, { signal });
     addEventListener('focusin', closeOutside, { signal });
     return () => closing.abort();
-  }, [isOpen]);
+  }, [isOpen, close]);
 
   return (
     <div class="bell" ref={container}>
@@ -49,7 +52,7 @@ export function NotificationBell() {
           </span>
         )}
       </button>
-      {isOpen && <NotificationPanel onClose={() => setIsOpen(false)} />}
+      {isOpen && <NotificationPanel onClose={close} />}
     </div>
   );
 }

@@ -11,7 +11,8 @@ import { Skeleton } from './skeleton.js';
 /** Who wrote, newest first. @param onOpen called when one is chosen */
 export function NotificationItems({ onOpen }: { onOpen: () => void }) {
   const { notifications } = useInbox();
-  const { status, items, hasMore, isLoadingMore, loadMore, retry } = notifications;
+  const { items, pager } = notifications;
+  const { status, retry } = pager.loader;
   if (status.value === 'loading') return <Skeleton kind="row" count={3} />;
   if (status.value === 'failed') return <LoadFailed text={t.notificationsFailed} onRetry={retry} />;
   if (items.value.length === 0) return <Empty title={t.noNotifications} />;
@@ -22,7 +23,7 @@ export function NotificationItems({ onOpen }: { onOpen: () => void }) {
           <NotificationItem key={item.id} item={item} onOpen={onOpen} />
         ))}
       </ul>
-      {hasMore.value && <LoadMore isLoading={isLoadingMore.value} onLoad={loadMore} />}
+      <LoadMore pager={pager} />
     </div>
   );
 }

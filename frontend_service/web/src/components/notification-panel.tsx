@@ -16,7 +16,10 @@ export function NotificationPanel({ onClose }: { onClose: () => void }) {
 
   const markAllRead = () => {
     setProblem('');
-    notifications.markAllRead().catch((error: unknown) => setProblem(describeError(error)));
+    notifications.markAllRead().catch((error: unknown) => {
+      setProblem(describeError(error));
+      void notifications.refresh();
+    });
   };
 
   return (

@@ -8,9 +8,10 @@ import { NotificationBell } from './notification-bell.js';
 
 /** Who is signed in, and what concerns all conversations. */
 export function TopBar() {
-  const { user } = useInbox();
+  const { user, unsent } = useInbox();
   const [hasFailed, setHasFailed] = useState(false);
   const leave = () => {
+    if (unsent.value > 0 && !confirm(t.unsentWarning)) return;
     setHasFailed(false);
     signOut().catch(() => setHasFailed(true));
   };

@@ -63,6 +63,7 @@ export function useLogScroll(
     // A keyboard that opens, or a draft that grows, must not hide the end.
     const observer = new ResizeObserver(() => {
       if (before.current.isAtEnd) scrollToEnd(element);
+      before.current.height = element.scrollHeight;
     });
     observer.observe(element);
     return () => observer.disconnect();

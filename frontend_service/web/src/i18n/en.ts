@@ -30,6 +30,7 @@ export const en = {
   emailTaken: 'There is already an account with this email address.',
   sessionEnded: 'Your session has ended. Sign in again to go on.',
   signOut: 'Sign out',
+  unsentWarning: 'Some messages are not sent yet, and would be lost. Sign out all the same?',
   signOutFailed: 'You are still signed in: the server could not be reached.',
 
   // What can go wrong

@@ -30,6 +30,7 @@ export const es: Dictionary = {
   emailTaken: 'Ya existe una cuenta con este correo.',
   sessionEnded: 'Tu sesión ha terminado. Vuelve a iniciarla para continuar.',
   signOut: 'Cerrar sesión',
+  unsentWarning: 'Hay mensajes sin enviar que se perderían. ¿Cerrar sesión de todos modos?',
   signOutFailed: 'La sesión sigue abierta: no se pudo contactar con el servidor.',
 
   unreachable: 'No se puede contactar con el servidor. Comprueba tu conexión y vuelve a intentarlo.',

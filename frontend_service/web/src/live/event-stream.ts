@@ -1,5 +1,7 @@
 import { backoffMs } from '../lib/backoff.js';
 
+const CHECK_TIMEOUT_MS = 10_000;
+
 /** `interrupted`: the server has lost its own source; `ended`: there is no session any more. */
 export type StreamState = 'connecting' | 'live' | 'interrupted' | 'ended';
 
@@ -74,7 +76,7 @@ export class EventStream {
 
   /** EventSource gives up for good when the answer is an error, and does not tell which. */
   async #openLater(source: EventSource): Promise<void> {
-    const status = await fetch('/api/session').then(
+    const status = await fetch('/api/session', { signal: AbortSignal.timeout(CHECK_TIMEOUT_MS) }).then(
       (response) => response.status,
       () => 0,
     );

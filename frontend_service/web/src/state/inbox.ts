@@ -90,8 +90,8 @@ export class Inbox {
     for (const end of this.#endings.splice(0)) end();
     this.#live?.close();
     this.#tabs?.close();
-    this.conversations.stop();
-    this.notifications.stop();
+    this.conversations.pager.loader.stop();
+    this.notifications.pager.loader.stop();
     this.subscription.stop();
     for (const thread of this.#threads.peek().values()) thread.stop();
     document.title = t.title(0);
@@ -143,7 +143,7 @@ export class Inbox {
 
   #markOpenRead(): void {
     const email = openEmail.value;
-    if (!email || !isVisible.value || this.thread(email).status.value !== 'ready') return;
+    if (!email || !isVisible.value || this.thread(email).pager.loader.status.value !== 'ready') return;
     const ids = this.notifications.unreadFrom(email);
     const isUnread = (this.conversations.find(email)?.unread ?? 0) > 0;
     const marks: Promise<void>[] = [];

@@ -1,10 +1,10 @@
-import { batch, computed, signal } from '@preact/signals';
-import { ApiError } from '../api/request.js';
+import { computed, signal } from '@preact/signals';
+import type { ApiError } from '../api/request.js';
 import { listMessages } from '../api/routes.js';
 import type { Message } from '../api/schemas.js';
 import { compareIds } from '../lib/ids.js';
-import { Loader } from './loader.js';
 import { Outbox, type OutgoingMessage } from './outbox.js';
+import { Pager } from './pager.js';
 
 /** A message as a thread shows it. */
 export interface ThreadItem {
@@ -24,21 +24,24 @@ export class Thread {
   readonly outbox: Outbox;
   /** What is written but not sent. */
   readonly draft = signal('');
-  readonly olderStatus = signal<'idle' | 'loading' | 'failed'>('idle');
   readonly #messages = signal<readonly Message[]>([]);
-  readonly #olderPageToken = signal('');
   /** Under which key a message was written here, by its id. */
   readonly #keys = new Map<string, string>();
   /** The newest up to which all are known that are not older than the oldest. */
   #newestFetchedId: string | undefined;
-  readonly #loader = new Loader(() => this.#load());
 
-  readonly status = this.#loader.status;
-  readonly hasOlder = computed(() => this.#olderPageToken.value !== '');
+  readonly pager = new Pager({
+    fetchPage: (pageToken) => listMessages(this.email, pageToken),
+    store: (pages) => this.#store(pages.flatMap(({ messages }) => messages)),
+    reachesKnown: ({ messages }) => {
+      const oldest = messages.at(-1);
+      const newestId = this.#newestFetchedId;
+      return oldest !== undefined && newestId !== undefined && compareIds(oldest.message_id, newestId) <= 0;
+    },
+  });
   readonly items = computed(() => this.#toItems());
 
-  refresh = this.#loader.refresh;
-  retry = this.#loader.retry;
+  refresh = this.pager.loader.refresh;
 
   /**
    * @param me the user
@@ -60,46 +63,18 @@ export class Thread {
     this.outbox.add(content, this.#messages.value.at(-1)?.message_id ?? '');
   }
 
-  loadOlder = async (): Promise<void> => {
-    if (this.olderStatus.value === 'loading' || !this.hasOlder.value) return;
-    this.olderStatus.value = 'loading';
-    try {
-      await this.#loader.exclusively(async () => {
-        const page = await listMessages(this.email, this.#olderPageToken.value);
-        batch(() => {
-          this.#merge(page.messages);
-          this.#olderPageToken.value = page.next_page_token;
-        });
-      });
-      this.olderStatus.value = 'idle';
-    } catch (error) {
-      if (!(error instanceof ApiError)) throw error;
-      this.olderStatus.value = 'failed';
-    }
-  };
-
   stop(): void {
-    this.#loader.stop();
+    this.pager.loader.stop();
     this.outbox.stop();
   }
 
-  async #load(): Promise<void> {
-    const known = this.#newestFetchedId;
-    const fetched: Message[] = [];
-    let token = '';
-    let isUpToDate: boolean;
-    do {
-      const page = await listMessages(this.email, token);
-      fetched.push(...page.messages);
-      token = page.next_page_token;
-      const oldest = page.messages.at(-1);
-      isUpToDate = known === undefined || !oldest || compareIds(oldest.message_id, known) <= 0;
-    } while (!isUpToDate && token !== '');
-    batch(() => {
-      this.#merge(fetched);
-      this.#newestFetchedId = fetched[0]?.message_id ?? known;
-      if (known === undefined || token === '') this.#olderPageToken.value = token;
-    });
+  #store(messages: Message[]): void {
+    this.#merge(messages);
+    const newestId = this.#newestFetchedId;
+    const [newest] = messages;
+    if (newest && (newestId === undefined || compareIds(newest.message_id, newestId) > 0)) {
+      this.#newestFetchedId = newest.message_id;
+    }
   }
 
   #merge(messages: Message[]): void {

@@ -169,10 +169,8 @@ export function createRestApp(config: FrontendServiceConfig, logger: Logger): Co
       );
 
       addEvents('/api/events', async (request, signal) => {
-        const { user, expiresAt } = await readSession(request);
-        const untilExpiry = AbortSignal.any([signal, AbortSignal.timeout(expiresAt - Date.now())]);
-        const events = liveEvents.follow(user.email, readLastEventId(request), untilExpiry);
-        return toServerSentEvents(events);
+        const session = await readSession(request);
+        return toServerSentEvents(liveEvents.follow(session, readLastEventId(request), signal));
       });
     },
   );

@@ -4,6 +4,7 @@ import type { Logger } from '@messaging/service_kit/log';
 import type { FeedGateway } from '../clients/feed-gateway.js';
 import type { NotificationGateway } from '../clients/notification-gateway.js';
 import type { Notification } from './notification.js';
+import type { Session } from './sessions.js';
 
 const RETRY_MS = { first: 100, next: 1_000 };
 /** Whoever missed more is better off to read the lists anew. */
@@ -33,13 +34,14 @@ export class LiveEvents {
 
   /**
    * Follows what happens to a user: first what came after the notification with the id `lastId`, where that is given, until
-   * `signal` is aborted. A feed that is lost is taken up again where it was.
+   * `signal` is aborted or the session ends. A feed that is lost is taken up again where it was.
    *
    * @param lastId as the caller gave it: what is no id is of no use, and never an error
    * @throws {ServiceError} `tooMany` when this user, or all together, follow too much.
    */
-  follow(email: string, lastId: string | undefined, signal: AbortSignal): AsyncIterable<LiveEvent> {
+  follow(session: Session, lastId: string | undefined, signal: AbortSignal): AsyncIterable<LiveEvent> {
     signal.throwIfAborted();
+    const { email } = session.user;
     const streamsOfUser = this.#streamsByUser.get(email) ?? 0;
     if (this.#streams >= this.limits.maxWatches) {
       throw new ServiceError('tooMany', 'Too many follow their events here; try again shortly');
@@ -49,8 +51,14 @@ export class LiveEvents {
     }
     this.#streams++;
     this.#streamsByUser.set(email, streamsOfUser + 1);
-    signal.addEventListener('abort', () => this.#leave(email), { once: true });
-    return this.#follow(email, lastId, signal);
+    const over = new AbortController();
+    const expiry = setTimeout(() => over.abort(), session.expiresAt - Date.now());
+    signal.addEventListener('abort', () => over.abort(), { once: true });
+    over.signal.addEventListener('abort', () => {
+      clearTimeout(expiry);
+      this.#leave(email);
+    });
+    return this.#follow(email, lastId, over.signal);
   }
 
   async *#follow(
@@ -83,7 +91,7 @@ export class LiveEvents {
       failures++;
       // Another replica may take over so soon that nobody need know.
       if (failures === 2) yield { type: 'interrupted' };
-      await sleep(failures === 1 ? RETRY_MS.first : RETRY_MS.next, undefined, { signal });
+      await sleep(failures === 1 ? RETRY_MS.first : RETRY_MS.next, undefined, { signal }).catch(() => {});
     }
   }
 

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { ProcessConfig } from '../config.js';
 import type { Component } from '../lifecycle.js';
@@ -17,6 +18,7 @@ export class RestServer implements Component {
     service: RestService,
     addRoutes: AddRoutes,
   ) {
+    setMaxListeners(0, this.#drain.signal);
     const app = createRestApp(service, config, logger, this.#drain.signal, addRoutes);
     this.#server = createServer((request, response) => {
       if (this.#drain.signal.aborted) response.setHeader('Connection', 'close');

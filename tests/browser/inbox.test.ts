@@ -68,6 +68,20 @@ describe.skipIf(chromiumPath === undefined)('the page', () => {
     await carol.signIn();
   });
 
+  it('asks to sign in again once the session is over, and then sends what was written', async () => {
+    const [kurt, lena] = [await newPerson('Kurt'), await signUp('Lena')];
+    await kurt.open(lena.email);
+    await kurt.page.context().clearCookies();
+    await kurt.write('just a moment too late');
+    await expectShown(kurt.page.getByText('Your session has ended'));
+    await kurt.signIn();
+    await expectShown(kurt.messages('just a moment too late', 'sent'));
+    await kurt.expectMessage('just a moment too late');
+    await rest.users().delete(`/users/${kurt.account.email}`).expect(204);
+    await kurt.page.reload();
+    await expectShown(kurt.signInButton);
+  });
+
   it('shows nothing of one user to the next at the same browser', async () => {
     const [dave, erin] = [await newPerson('Dave'), await signUp('Erin')];
     await sendMessage(erin.email, dave.account.email, 'for Dave alone');

@@ -91,12 +91,4 @@ describe.skipIf(chromiumPath === undefined)('the page, while services are away',
       )
       .toBe(1);
   });
-
-  it('asks to sign in again where the session is of no use any more', async () => {
-    await takeAway('frontend_service_api');
-    await clients.rest.users().delete(`/users/${alice.account.email}`).expect(204);
-    await suite.process('frontend_service_api').restart();
-    await alice.page.reload();
-    await expectShown(alice.signInButton);
-  });
 });

@@ -455,6 +455,26 @@ describe.skipIf(process.env['FRONTEND_REST'] === 'absent')('the REST door for br
       },
     );
 
+    it('says so, too, where more was missed than anybody would want to be told', async () => {
+      const { account, cookie } = await newPerson('mallory');
+      const MISSED = 1_001;
+      for (let left = MISSED; left > 0; left -= 256) {
+        const notifications = Array.from({ length: Math.min(256, left) }, () => ({
+          sender_email: alice.email,
+          receiver_email: account.email,
+        }));
+        await grpc.notifications.CreateNotifications({ notifications });
+      }
+      const [tooLate, inTime] = [await open(cookie, '0'), await open(cookie, '1')];
+      await waitFor(() => tooLate.has('live'), { what: 'it is live' });
+      expect(tooLate.received).toEqual([
+        { event: 'reset', id: String(MISSED), data: {} },
+        { event: 'live', id: String(MISSED), data: {} },
+      ]);
+      await waitFor(() => inTime.lastEventId === String(MISSED), { what: 'all that was missed' });
+      expect(inTime.notifications).toHaveLength(MISSED - 1);
+    });
+
     it('shows what has no id, and resumes from before it', async () => {
       const { account, cookie } = await newPerson('mia');
       const stream = await open(cookie);

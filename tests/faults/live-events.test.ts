@@ -1,3 +1,4 @@
+import { SignJWT } from 'jose';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Account, connect } from '../helpers/clients.js';
 import { expectRefusal } from '../helpers/expectations.js';
@@ -7,6 +8,8 @@ import { waitFor } from '../helpers/wait-for.js';
 
 const alice = { email: 'alice@example.com', password: 'wonderland', name: 'Alice' };
 const bob = { email: 'bob@example.com', password: 'builder', name: 'Bob' };
+
+const SECRET = 'x'.repeat(32);
 
 let suite: Suite;
 let clients: ReturnType<typeof connect>;
@@ -18,7 +21,7 @@ let streams: EventStream[];
 beforeEach(async () => {
   suite = await Suite.start({
     twice: ['frontend_service_grpc', 'frontend_service_api'],
-    environment: { SESSION_SECRET: 'x'.repeat(32), PEER_TIMEOUT_MS: '1500' },
+    environment: { SESSION_SECRET: SECRET, PEER_TIMEOUT_MS: '1500' },
     processEnvironment: { frontend_service_api: { MAX_WATCHES: '4', MAX_WATCHES_PER_USER: '3' } },
   });
   clients = connect(suite.addresses, suite.redis);
@@ -139,6 +142,20 @@ test('what a Redis without its data knows nothing of is no place to resume from:
   await waitFor(() => stream.has('reset'), { what: 'the stream is reset' });
   await write(1);
   await expectIds(stream, ['1', '2', '1']);
+});
+
+test('a stream ends with its session', async () => {
+  const expiring = await new SignJWT({ name: bob.name })
+    .setProtectedHeader({ alg: 'HS256' })
+    .setSubject(bob.email)
+    .setAudience('inbox')
+    .setExpirationTime('2s')
+    .sign(new TextEncoder().encode(SECRET));
+  const stream = await open(doors[0], `session=${expiring}`);
+  await stream.ended;
+  expect(stream.has('live')).toBe(true);
+  const again = await clients.rest.frontend().get('/api/events').set('Cookie', `session=${expiring}`);
+  expectRefusal(again, 401, /sign in again/);
 });
 
 test('streams beyond the bounds are a 429: those of one user, and all', async () => {

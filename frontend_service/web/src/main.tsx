@@ -1,6 +1,7 @@
 import { render } from 'preact';
 import { App } from './components/app.js';
 import { language } from './i18n/index.js';
+import { watchLooks } from './state/desktop-notifications.js';
 import { watchEnvironment } from './state/environment.js';
 import { watchRoute } from './state/route.js';
 import { watchSession } from './state/session.js';
@@ -8,6 +9,7 @@ import './styles/index.css';
 
 document.documentElement.lang = language;
 watchEnvironment();
+watchLooks();
 watchRoute();
 watchSession();
 

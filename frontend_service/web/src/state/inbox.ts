@@ -116,7 +116,7 @@ export class Inbox {
     void this.conversations.refresh();
     void this.notifications.refresh();
     if (notification.sender_email === openEmail.peek()) void this.thread(notification.sender_email).refresh();
-    if (!isVisible.peek()) showDesktopNotification(notification);
+    void showDesktopNotification(notification);
   }
 
   /** What the user did here shows in their other tabs. */

@@ -8,7 +8,7 @@ const NEAR_END_PX = 48;
 const NEAR_START_PX = 300;
 
 interface LogScroll {
-  /** Whether something arrived below of what the reader looks at. */
+  /** Whether something arrived below what the reader looks at. */
   hasNews: boolean;
   isAtEnd: boolean;
   onScroll: () => void;

@@ -5,8 +5,8 @@ const unreadMessages = plural('es', { one: 'mensaje sin leer', other: 'mensajes 
 const bytes = plural('es', { one: 'byte', other: 'bytes' });
 
 export const es: Dictionary = {
-  appName: 'Bandeja de entrada',
-  title: (unread) => (unread > 0 ? `(${unread}) Bandeja de entrada` : 'Bandeja de entrada'),
+  appName: 'Mensajes',
+  title: (unread) => (unread > 0 ? `(${unread}) Mensajes` : 'Mensajes'),
   tryAgain: 'Reintentar',
   loadMore: 'Cargar más',
   loading: 'Cargando…',

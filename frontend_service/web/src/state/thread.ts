@@ -27,7 +27,7 @@ export class Thread {
   readonly #messages = signal<readonly Message[]>([]);
   /** Under which key a message was written here, by its id. */
   readonly #keys = new Map<string, string>();
-  /** The newest up to which all are known that are not older than the oldest. */
+  /** From the oldest message here up to this one, none is missing. */
   #newestFetchedId: string | undefined;
 
   readonly pager = new Pager({

@@ -43,7 +43,7 @@ export async function sendEvents(
       'X-Accel-Buffering': 'no',
     });
     response.write(`retry: ${Math.round(RETRY_MS.min + Math.random() * (RETRY_MS.max - RETRY_MS.min))}\n\n`);
-    heartbeat = setInterval(() => response.writableNeedDrain || response.write(':\n\n'), HEARTBEAT_MS);
+    heartbeat = setInterval(() => response.writableNeedDrain || response.write(HEARTBEAT), HEARTBEAT_MS);
     await answers.send(events, (event) => response.write(format(event)));
     response.end();
   } catch (thrown) {
@@ -57,6 +57,9 @@ export async function sendEvents(
     answers.end();
   }
 }
+
+/** An event rather than a comment, which a page would not see: so it can tell a silent connection from a dead one. */
+const HEARTBEAT = format({ event: 'heartbeat', data: {} });
 
 function format({ event, id, data }: ServerSentEvent): string {
   const idLine = id === undefined ? '' : `id: ${id}\n`;

@@ -91,4 +91,18 @@ describe.skipIf(chromiumPath === undefined)('the page, while services are away',
       )
       .toBe(1);
   });
+
+  it('notices that a connection is dead that looks open', async () => {
+    suite.process('frontend_service_api').kill('SIGSTOP');
+    await reconnecting(bob).waitFor({ timeout: 60_000 });
+    const message = {
+      sender_email: alice.account.email,
+      receiver_email: bob.account.email,
+      content: 'meanwhile',
+    };
+    expect(await clients.grpc.messages.SendMessage({ message })).toMatchObject({ success: true });
+    suite.process('frontend_service_api').kill('SIGCONT');
+    await expectHidden(reconnecting(bob));
+    await bob.expectMessage('meanwhile');
+  }, 90_000);
 });

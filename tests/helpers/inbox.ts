@@ -28,7 +28,7 @@ export interface ReceivedEvent {
 /** A stream of server-sent events: those received so far, and its end. */
 export class EventStream {
   readonly received: ReceivedEvent[] = [];
-  /** How many comments came, which keep the connection alive. */
+  /** How many events came that only keep the connection alive. */
   heartbeats = 0;
   /** How long the server says to wait before connecting again. */
   retryMs: number | undefined;
@@ -106,9 +106,9 @@ export class EventStream {
     );
     const data = fields.get('data');
     const retry = fields.get('retry');
-    if (fields.has('')) this.heartbeats++;
     if (retry !== undefined) this.retryMs = Number(retry);
-    if (data === undefined) return;
+    if (fields.get('event') === 'heartbeat') this.heartbeats++;
+    if (data === undefined || fields.get('event') === 'heartbeat') return;
     this.received.push({
       event: fields.get('event') ?? 'message',
       id: fields.get('id'),

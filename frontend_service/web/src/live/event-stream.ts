@@ -1,6 +1,8 @@
 import { backoffMs } from '../lib/backoff.js';
 
 const CHECK_TIMEOUT_MS = 10_000;
+/** Of the server's heartbeats, which come every 15 s, two may be late. */
+const SILENCE_MS = 40_000;
 
 /** `interrupted`: the server has lost its own source; `ended`: there is no session any more. */
 export type StreamState = 'connecting' | 'live' | 'interrupted' | 'ended';
@@ -20,6 +22,7 @@ export class EventStream {
   #lastEventId = '';
   #failures = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #silenceTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(private readonly listener: StreamListener) {}
 
@@ -44,6 +47,7 @@ export class EventStream {
 
   #open(): void {
     this.#enter('connecting');
+    this.#heard();
     // When it reconnects by itself, EventSource tells the newer position in a header, which the server prefers.
     const query = this.#lastEventId && `?last_event_id=${encodeURIComponent(this.#lastEventId)}`;
     const source = new EventSource(`/api/events${query}`);
@@ -58,6 +62,9 @@ export class EventStream {
       this.listener.onNotification(String(event.data));
     });
     source.addEventListener('interrupted', () => this.#enter('interrupted'));
+    for (const type of ['open', 'live', 'notification', 'interrupted', 'reset', 'heartbeat']) {
+      source.addEventListener(type, () => this.#heard());
+    }
     source.addEventListener('reset', (event) => {
       this.#lastEventId = event.lastEventId;
       this.listener.onReset();
@@ -68,8 +75,15 @@ export class EventStream {
     });
   }
 
+  /** A connection can be dead and look open, as after a night's sleep: nothing but silence tells. */
+  #heard(): void {
+    clearTimeout(this.#silenceTimer);
+    this.#silenceTimer = setTimeout(this.#reopen, SILENCE_MS);
+  }
+
   #close(): void {
     clearTimeout(this.#timer);
+    clearTimeout(this.#silenceTimer);
     this.#source?.close();
     this.#source = undefined;
   }

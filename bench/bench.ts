@@ -7,6 +7,7 @@ import { runGrowth } from './growth.js';
 import { BenchError, HELP, type Options, readOptions } from './options.js';
 import { Processes } from './processes.js';
 import { describeRun } from './report.js';
+import { runWatchers } from './watchers.js';
 
 /** Progress goes to stderr, so that stdout is the tables alone. */
 function say(line: string): void {
@@ -17,7 +18,7 @@ async function run(options: Options, stop: AbortController): Promise<void> {
   await ensureTools();
   const processes = await Processes.create(stop);
   try {
-    const measureAll = options.growth ? runGrowth : runComparison;
+    const measureAll = options.watchers ? runWatchers : options.growth ? runGrowth : runComparison;
     const { markdown, json } = await measureAll(processes, options, stop.signal, say);
     const tables = `${describeRun(options)}\n\n${markdown}\n`;
     process.stdout.write(`\n${tables}`);

@@ -1,6 +1,7 @@
 import { cpus } from 'node:os';
 import { type Measurements, ratioOf, type Sample, type Spread, spreadOf } from './measure.js';
 import type { ProcessMemory } from './memory.js';
+import type { WatchedMemory } from './watchers.js';
 
 const MEGABYTE = 1024 * 1024;
 
@@ -125,6 +126,30 @@ export function memoryTable(processes: readonly ProcessMemory[]): string {
       ...processes.map((each) => [each.name, ...columns.map((column) => megabytes(column(each)))]),
       ['all', ...columns.map((column) => megabytes(processes.reduce((sum, each) => sum + column(each), 0)))],
     ],
+  );
+}
+
+/** What those who watch cost the processes that they watch. */
+export function watchersTable(watchers: number, results: readonly WatchedMemory[]): string {
+  return table(
+    [
+      `${watchers.toLocaleString('en')} watchers`,
+      'process',
+      'PSS before MB',
+      'PSS after MB',
+      'KB each',
+      'RSS after MB',
+      'all told after ms',
+    ],
+    results.map(({ way, process, before, after, perWatcherBytes, toldMs }) => [
+      way,
+      process,
+      spread(spreadOf(before.map(({ pss }) => pss / MEGABYTE))),
+      spread(spreadOf(after.map(({ pss }) => pss / MEGABYTE))),
+      spread(spreadOf(perWatcherBytes.map((bytes) => bytes / 1024))),
+      spread(spreadOf(after.map(({ rss }) => rss / MEGABYTE))),
+      spread(spreadOf(toldMs)),
+    ]),
   );
 }
 

@@ -44,7 +44,8 @@ export function loadConfig(environment = process.env): FrontendServiceConfig {
       NOTIFICATION_SERVICE_ADDRESS: variable.addresses('notification_service_grpc:9898'),
       FRONTEND_SERVICE_ADDRESS: variable.addresses('frontend_service_grpc:3030'),
       PEER_TIMEOUT_MS: variable.durationMs(5_000),
-      MAX_WATCHES: variable.count(10_000, 1, 1_000_000),
+      // Takes 300 MiB; a container of ours has 512.
+      MAX_WATCHES: variable.count(5_000, 1, 1_000_000),
       MAX_WATCHES_PER_USER: variable.count(20, 1, 10_000),
       // As long as what HS256 makes of it (RFC 7518, section 3.2).
       SESSION_SECRET: variable.signingKey(32),

@@ -25,12 +25,14 @@ export interface Suite {
  * Starts a suite and waits until it is healthy.
  *
  * @param seed fills its Redis before anyone else uses it
+ * @param settings environment variables that are not the default
  */
 export async function startSuite(
   name: string,
   processes: Processes,
   signal: AbortSignal,
   seed: (redis: BenchRedis) => Promise<void> = async () => {},
+  settings: Record<string, string> = {},
 ): Promise<Suite> {
   const [redisPort = 0, ...free] = await Promise.all(
     Array.from({ length: suiteProcesses.length + 1 }, () => getPort()),
@@ -42,7 +44,7 @@ export async function startSuite(
   const layout: Layout = { host: '127.0.0.1', ports: forEveryProcess(() => free.pop() ?? 0), redis };
   const services = suiteProcesses.map((suiteProcess) =>
     processes.startNode(suiteProcess.name, entryFile(suiteProcess), {
-      env: environmentOf(suiteProcess, layout),
+      env: { ...settings, ...environmentOf(suiteProcess, layout) },
     }),
   );
   const addresses = forEveryProcess((suiteProcess) => addressOf(suiteProcess.name, layout));

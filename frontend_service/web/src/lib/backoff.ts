@@ -1,5 +1,6 @@
 const FIRST_MS = 1_000;
-const LONGEST_MS = 30_000;
+/** Somebody is waiting. */
+const LONGEST_MS = 5_000;
 
 /**
  * How long to wait before trying again, having failed `failures` times. What lost its server together

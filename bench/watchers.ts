@@ -175,7 +175,7 @@ async function gatherEventSources({ addresses }: Suite, signal: AbortSignal): Pr
   const agent = new Agent({ maxSockets: Infinity });
   let live = 0;
   const crowd = { shown: 0, close: () => agent.destroy() };
-  const cookies = await Promise.all(emails.map(async (email) => `session=${await signToken(email)}`));
+  const cookies = await Promise.all(emails.map(async (email) => `inbox_session=${await signToken(email)}`));
   for (let watcher = 0; watcher < WATCHERS; watcher++) {
     const request = get(`http://${addresses.frontend_service_api}/api/events`, {
       agent,

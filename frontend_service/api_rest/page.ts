@@ -33,7 +33,7 @@ export const keepPrivate: RequestHandler = (request, response, next) => {
 
 /** Answers `/` with the page where that is what the caller would rather have than JSON. */
 export const servePage: RequestHandler = (request, response, next) => {
-  if (request.path !== '/' || request.method !== 'GET') return next();
+  if (request.path !== '/' || !['GET', 'HEAD'].includes(request.method)) return next();
   response.vary('Accept');
   if (request.accepts(['json', 'html']) !== 'html') return next();
   response.sendFile('index.html', { root: PAGE_FOLDER, headers: { 'Cache-Control': 'no-cache' } });

@@ -1,7 +1,8 @@
 import type { CookieOptions, Request, Response } from 'express';
 import { parseCookie } from 'cookie';
 
-const NAME = 'session';
+/** Cookies know no ports: what else runs on the host may well have one named `session`. */
+const NAME = 'inbox_session';
 
 /** Reads the token of the session that a request comes with. */
 export function readSessionToken(request: Request): string | undefined {

@@ -259,6 +259,29 @@ describe.skipIf(chromiumPath === undefined)('the page', () => {
     await expectSoon(() => tina.bell.getAttribute('aria-label')).not.toMatch(/3/);
   });
 
+  it('shows a notification on the desktop, once, while nobody looks at the page', async () => {
+    const victor = await visit(address, 'Victor');
+    const context = victor.page.context();
+    await context.grantPermissions(['notifications'], { origin: `http://${address}` });
+    // Pages of a browser without a screen are all visible: these say that they are not, and keep what they show.
+    await context.addInitScript(`
+      Object.defineProperty(document, 'visibilityState', { get: () => 'hidden' });
+      window.notified = [];
+      window.Notification = class extends Notification {
+        constructor(title, options) {
+          super(title, options);
+          window.notified.push([title, options.tag]);
+        }
+      };
+    `);
+    await victor.signUp();
+    const walter = await signUp('Walter');
+    await sendMessage(walter.email, victor.account.email);
+    await expectSoon(() => victor.page.evaluate('window.notified')).toEqual([
+      [`${walter.email.toLowerCase()} wrote to you`, '1'],
+    ]);
+  });
+
   it('speaks the language of the browser', async () => {
     const visitor = await visit(address, 'Vera', { locale: 'es-ES' });
     await visitor.page.goto('/');

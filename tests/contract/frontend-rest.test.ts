@@ -142,7 +142,7 @@ describe.skipIf(process.env['FRONTEND_REST'] === 'absent')('the REST door for br
       const response = await ask(alices, 'delete', '/session');
       expect(response.status).toBe(204);
       expect(response.headers['set-cookie']).toEqual([
-        expect.stringMatching(/^session=;.*Expires=Thu, 01 Jan 1970/),
+        expect.stringMatching(/^inbox_session=;.*Expires=Thu, 01 Jan 1970/),
       ]);
     });
   });
@@ -513,6 +513,11 @@ describe.skipIf(process.env['FRONTEND_REST'] === 'absent')('the REST door for br
       expect(asset.status).toBe(200);
       expect(asset.headers['content-type']).toMatch(/javascript/);
       expect(asset.headers['cache-control']).toMatch(/immutable/);
+    });
+
+    it('tells a browser that asks for no more than its head the same', async () => {
+      const response = await rest.frontend().head('/').set('Accept', asBrowser);
+      expect(response.headers['content-type']).toMatch(/^text\/html\b/);
     });
 
     it.each(['*/*', 'application/json', undefined])('is JSON for Accept: %s', async (accept) => {

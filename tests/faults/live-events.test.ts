@@ -151,10 +151,10 @@ test('a stream ends with its session', async () => {
     .setAudience('inbox')
     .setExpirationTime('2s')
     .sign(new TextEncoder().encode(SECRET));
-  const stream = await open(doors[0], `session=${expiring}`);
+  const stream = await open(doors[0], `inbox_session=${expiring}`);
   await stream.ended;
   expect(stream.has('live')).toBe(true);
-  const again = await clients.rest.frontend().get('/api/events').set('Cookie', `session=${expiring}`);
+  const again = await clients.rest.frontend().get('/api/events').set('Cookie', `inbox_session=${expiring}`);
   expectRefusal(again, 401, /sign in again/);
 });
 

@@ -71,8 +71,12 @@ describe.skipIf(chromiumPath === undefined)('the page', () => {
   it('asks to sign in again once the session is over, and then sends what was written', async () => {
     const [kurt, lena] = [await newPerson('Kurt'), await signUp('Lena')];
     await kurt.open(lena.email);
-    await kurt.page.context().clearCookies();
+    const context = kurt.page.context();
+    await context.setOffline(true);
     await kurt.write('just a moment too late');
+    await expectShown(kurt.messages('just a moment too late', 'pending'));
+    await context.clearCookies();
+    await context.setOffline(false);
     await expectShown(kurt.page.getByText('Your session has ended'));
     await kurt.signIn();
     await expectShown(kurt.messages('just a moment too late', 'sent'));

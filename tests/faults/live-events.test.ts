@@ -195,6 +195,7 @@ test('while a service is away, what needs it is a 503, and all else goes on', as
   expect(ready.body).toMatchObject({ unreachable_peers: ['UserService', 'MessageService'] });
   await suite.process('user_service_api').restart();
   await suite.process('message_service_grpc').restart();
+  await suite.waitUntilReady();
   await waitFor(async () => (await ask('/api/conversations')).status === 200, {
     what: 'MessageService is back',
   });

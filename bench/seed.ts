@@ -93,7 +93,10 @@ export class Seed {
 
   /** Stores `count` notifications. */
   async addNotifications([sender, receiver]: readonly [string, string], count: number): Promise<void> {
-    const store = new NotificationStore(this.connections.notifications);
+    const store = new NotificationStore(this.connections.notifications, {
+      notificationsKept: Number.MAX_SAFE_INTEGER,
+      notificationMaxAgeDays: 1,
+    });
     await this.#inChunks(count, async () => {
       await store.addUnlessUnsubscribed({
         sender_email: sender,

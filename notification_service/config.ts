@@ -17,6 +17,10 @@ export interface NotificationServiceConfig extends ProcessConfig {
   frontendServiceAddress: string;
   /** How long one call to another service may take. */
   peerTimeoutMs: number;
+  /** How many notifications are kept for each user: the newest. */
+  notificationsKept: number;
+  /** For how long a notification is kept at the most, in days. */
+  notificationMaxAgeDays: number;
 }
 
 /** Reads the configuration from the environment. @throws {ConfigError} for a value that can't be used. */
@@ -30,6 +34,8 @@ export function loadConfig(environment = process.env): NotificationServiceConfig
       FRONTEND_SERVICE_ADDRESS: variable.addresses('frontend_service_grpc:3030'),
       // More than a Redis command may take, so that a peer can say what it lacks.
       PEER_TIMEOUT_MS: variable.durationMs(5_000),
+      NOTIFICATIONS_KEPT: variable.count(10_000, 1_000, 10_000_000),
+      NOTIFICATION_MAX_AGE_DAYS: variable.count(90, 1, 36_500),
     },
     environment,
   );
@@ -40,5 +46,7 @@ export function loadConfig(environment = process.env): NotificationServiceConfig
     redis: redisConfig(variables),
     frontendServiceAddress: variables.FRONTEND_SERVICE_ADDRESS,
     peerTimeoutMs: variables.PEER_TIMEOUT_MS,
+    notificationsKept: variables.NOTIFICATIONS_KEPT,
+    notificationMaxAgeDays: variables.NOTIFICATION_MAX_AGE_DAYS,
   };
 }

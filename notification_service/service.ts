@@ -30,7 +30,7 @@ export function createNotificationService(
     deliver: (notification) => frontend.push(notification),
   });
   return {
-    notifications: new Notifications(new NotificationStore(redis), outbox, frontend),
+    notifications: new Notifications(new NotificationStore(redis, config), outbox, frontend),
     redis,
     frontendService: frontend.peer,
     components: [redis, frontend.peer, outbox],

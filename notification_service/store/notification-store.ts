@@ -8,6 +8,8 @@ import { type SubscriptionRecord, subscriptionRecord } from '../domain/subscript
 /** The database that holds the notifications. */
 export const NOTIFICATION_DATABASE = 2;
 
+const DAY_MS = 24 * 60 * 60 * 1_000;
+
 const key = {
   /** List of a user's notifications, newest at the head. */
   notifications: (email: string) => `notifications:${email}`,
@@ -31,6 +33,14 @@ export type AddOutcome =
   | { result: 'repeated' }
   | { result: 'unsubscribed' };
 
+/** How much is kept for each user. */
+export interface Retention {
+  /** How many notifications: the newest. */
+  notificationsKept: number;
+  /** For how long at the most, in days. */
+  notificationMaxAgeDays: number;
+}
+
 /** A part of a user's notifications: `count` of them at the most. */
 export interface Slice {
   /** The id after which it starts, in the order of the list; undefined for its start. */
@@ -43,14 +53,17 @@ export interface Slice {
 /** The notifications and subscriptions in Redis. */
 export class NotificationStore {
   readonly #connection: RedisConnection;
+  readonly #retention: Retention;
 
-  constructor(connection: RedisConnection) {
+  constructor(connection: RedisConnection, retention: Retention) {
     this.#connection = connection;
+    this.#retention = retention;
   }
 
   /**
    * Stores a notification, its id and the outbox entry that has it shown, in one atomic step. Stores nothing when
-   * the receiver is unsubscribed, or was notified of this message before.
+   * the receiver is unsubscribed, or was notified of this message before. Of what is too old, or one too many, the oldest
+   * two go: so a user's list shrinks to what is to be kept, and no write costs more than another.
    */
   async addUnlessUnsubscribed(notification: NewNotification): Promise<AddOutcome> {
     const receiver = notification.receiver_email;
@@ -64,9 +77,19 @@ export class NotificationStore {
         key.unread(receiver),
         PUSH_STREAM,
       ],
-      [receiver, JSON.stringify(notification), notification.message_id ?? ''],
+      [
+        receiver,
+        JSON.stringify(notification),
+        notification.message_id ?? '',
+        this.#retention.notificationsKept,
+        this.#oldestKept(),
+      ],
     );
     return result === 'stored' ? { result, notification: { ...notification, id }, entryId } : { result };
+  }
+
+  #oldestKept(): string {
+    return new Date(Date.now() - this.#retention.notificationMaxAgeDays * DAY_MS).toISOString();
   }
 
   async listNotifications(email: string): Promise<NotificationRecord[]> {
@@ -152,7 +175,7 @@ const addUnlessUnsubscribedScript = defineScript(
       return redis.error_reply('WRONGTYPE ' .. KEYS[index] .. ' is a ' .. found .. ', not a ' .. expected)
     end
   end
-  local receiver, record, message = unpack(ARGV)
+  local receiver, record, message, kept, oldest_kept = unpack(ARGV)
   if message ~= '' and redis.call('HEXISTS', KEYS[4], message) == 1 then return { 'repeated', '', '' } end
   local subscription = redis.call('HGET', KEYS[1], receiver)
   if subscription and not cjson.decode(subscription).subscribed then return { 'unsubscribed', '', '' } end
@@ -162,6 +185,16 @@ const addUnlessUnsubscribedScript = defineScript(
   redis.call('LPUSH', KEYS[2], record)
   if message ~= '' then redis.call('HSET', KEYS[4], message, id) end
   redis.call('ZADD', KEYS[5], id, id)
+
+  for _ = 1, 2 do
+    local length, oldest = redis.call('LLEN', KEYS[2]), redis.call('LINDEX', KEYS[2], -1)
+    local timestamp = string.match(oldest, '"timestamp": ?"(%d%d%d%d%-%d%d%-%d%d[^"]*)"')
+    if length <= tonumber(kept) and not (timestamp and timestamp < oldest_kept) then break end
+    redis.call('RPOP', KEYS[2])
+    redis.call('ZREM', KEYS[5], string.format('%.0f', id - length + 1))
+    local is_json, notified = pcall(cjson.decode, oldest)
+    if is_json and notified.message_id then redis.call('HDEL', KEYS[4], notified.message_id) end
+  end
   return { 'stored', id, enqueue(KEYS[6], record) }
   `,
 );

@@ -36,7 +36,8 @@ test(
 
     const suite = await Suite.start({
       processes: ['user_service_api', ...targets],
-      environment: { REDIS_TIMEOUT_MS: '1000', PEER_TIMEOUT_MS: '1500' },
+      // In the end all of them are counted.
+      environment: { REDIS_TIMEOUT_MS: '1000', PEER_TIMEOUT_MS: '1500', NOTIFICATIONS_KEPT: '10000000' },
       processEnvironment: { frontend_service_grpc: { LOG_LEVEL: 'info' } },
     });
     const clients = connect(suite.addresses, suite.redis);

@@ -6,6 +6,12 @@ export const text = z
   .string()
   .refine((value) => value.isWellFormed(), 'must be valid Unicode, without half a surrogate pair');
 
+/** A boolean in a query string; one that is left out, or empty, is false. */
+export const booleanText = z
+  .enum(['true', 'false', ''], 'must be true or false')
+  .default('false')
+  .transform((value) => value === 'true');
+
 /**
  * Parses what came in from outside.
  *

@@ -27,6 +27,9 @@ function nonNegative() {
 /** A page token as callers give it; an empty one asks for the first page. */
 export const pageToken = z.string().optional();
 
+/** The part of a query string that says which page of a list is wanted. */
+export const pageQuery = z.object({ page_size: pageSizeText, page_token: pageToken });
+
 /** Which page of a list: unset values ask for the first page, of the size that is usual for the list. */
 export interface PageRequest {
   size: number | undefined;

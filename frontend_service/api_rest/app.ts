@@ -1,8 +1,8 @@
 import { requiredEmail } from '@messaging/service_kit/email';
-import { parseInput, text } from '@messaging/service_kit/input';
+import { booleanText, parseInput, text } from '@messaging/service_kit/input';
 import type { Component } from '@messaging/service_kit/lifecycle';
 import type { Logger } from '@messaging/service_kit/log';
-import { pageSizeText, pageToken } from '@messaging/service_kit/paging';
+import { pageQuery } from '@messaging/service_kit/paging';
 import type { RequestContext } from '@messaging/service_kit/request';
 import type { RouteHandler } from '@messaging/service_kit/rest/app';
 import type { ServerSentEvent } from '@messaging/service_kit/rest/event-stream';
@@ -22,13 +22,7 @@ const MESSAGE_BODY_LIMIT_BYTES = 512 * 1024;
 
 const credentials = z.object({ email: requiredEmail, password: z.string().min(1, 'is required') });
 const conversationPath = z.object({ email: requiredEmail });
-const pageQuery = z.object({ page_size: pageSizeText, page_token: pageToken });
-const notificationsQuery = pageQuery.extend({
-  unread_only: z
-    .enum(['true', 'false', ''], 'must be true or false')
-    .default('false')
-    .transform((value) => value === 'true'),
-});
+const notificationsQuery = z.object({ unread_only: booleanText });
 const newMessage = z.object({ content: text.min(1, 'must not be empty') });
 const messageHeaders = z.object({ 'idempotency-key': z.string().optional() });
 const seenNotifications = z

@@ -61,3 +61,13 @@ export interface MessageList {
   withEmail: string | undefined;
   newestFirst: boolean;
 }
+
+/** What others are told of a message. */
+export function describeMessage({ id, ...message }: MessageRecord) {
+  return { message_id: id.toString(), ...message };
+}
+
+/** What others are told of a conversation. */
+export function describeConversation({ email, lastMessage, unread }: Conversation) {
+  return { email, unread, ...(lastMessage && { last_message: describeMessage(lastMessage) }) };
+}

@@ -1,6 +1,4 @@
 import type { ProtoGrpcType } from '@messaging/proto_definitions/message';
-import type { Conversation as ConversationMessage } from '@messaging/proto_definitions/message_service/Conversation';
-import type { Message } from '@messaging/proto_definitions/message_service/Message';
 import type { MessageServiceHandlers } from '@messaging/proto_definitions/message_service/MessageService';
 import type { SendMessageResponse } from '@messaging/proto_definitions/message_service/SendMessageResponse';
 import { optionalEmail, requiredEmail } from '@messaging/service_kit/email';
@@ -11,7 +9,7 @@ import type { Logger } from '@messaging/service_kit/log';
 import { pageSize, pageToken } from '@messaging/service_kit/paging';
 import { z } from 'zod';
 import type { MessageServiceConfig } from '../config.js';
-import { type Conversation, messageContent, type MessageRecord, requestId } from '../domain/message.js';
+import { describeConversation, describeMessage, messageContent, requestId } from '../domain/message.js';
 import type { SendOutcome } from '../domain/messages.js';
 import { createMessageService } from '../service.js';
 
@@ -63,12 +61,12 @@ export function createGrpcApp(config: MessageServiceConfig, logger: Logger): Com
           },
           { size: request.page_size, token: request.page_token },
         );
-        return { messages: page.items.map(toMessage), next_page_token: page.nextPageToken };
+        return { messages: page.items.map(describeMessage), next_page_token: page.nextPageToken };
       }),
 
       ListConversations: unary(conversationsRequest, async ({ user_email, page_size, page_token }) => {
         const page = await messages.listConversationsPage(user_email, { size: page_size, token: page_token });
-        return { conversations: page.items.map(toConversation), next_page_token: page.nextPageToken };
+        return { conversations: page.items.map(describeConversation), next_page_token: page.nextPageToken };
       }),
 
       MarkConversationRead: unary(markRequest, async ({ user_email, with_email }) => {
@@ -89,12 +87,4 @@ function toResponse(outcome: SendOutcome): SendMessageResponse {
     case 'unknownReceiver':
       return { success: false, message: 'Receiver does not exist' };
   }
-}
-
-function toMessage({ id, ...message }: MessageRecord): Message {
-  return { message_id: id.toString(), ...message };
-}
-
-function toConversation({ email, lastMessage, unread }: Conversation): ConversationMessage {
-  return { email, unread, ...(lastMessage && { last_message: toMessage(lastMessage) }) };
 }

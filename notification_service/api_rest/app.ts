@@ -1,9 +1,23 @@
+import { recordedEmail, requiredEmail } from '@messaging/service_kit/email';
+import { booleanText, parseInput } from '@messaging/service_kit/input';
 import type { Component } from '@messaging/service_kit/lifecycle';
 import type { Logger } from '@messaging/service_kit/log';
+import { pageQuery } from '@messaging/service_kit/paging';
 import { readEmailQuery } from '@messaging/service_kit/rest/email-query';
 import { RestServer } from '@messaging/service_kit/rest/server';
+import { z } from 'zod';
 import type { NotificationServiceConfig } from '../config.js';
+import { describeNotification, optionalNotificationId, seenNotifications } from '../domain/notification.js';
 import { createNotificationService } from '../service.js';
+
+const userQuery = z.object({ email: requiredEmail });
+const subscriber = z.object({ email: recordedEmail });
+const notificationsQuery = z.object({
+  email: requiredEmail,
+  after_id: optionalNotificationId,
+  unread_only: booleanText,
+});
+const subscription = z.object({ subscribed: z.boolean() });
 
 /** Creates the REST door of NotificationService and all that it needs, in the order to start. */
 export function createRestApp(config: NotificationServiceConfig, logger: Logger): Component[] {
@@ -17,6 +31,42 @@ export function createRestApp(config: NotificationServiceConfig, logger: Logger)
       add('get', '/list_notifications', async (request, response) => {
         const listed = await notifications.listNotifications(readEmailQuery(request));
         response.json({ success: true, notifications: listed });
+      });
+
+      add('get', '/notifications', async (request, response) => {
+        const { email, after_id, unread_only } = parseInput(notificationsQuery, request.query);
+        const { page_size, page_token } = parseInput(pageQuery, request.query);
+        const page = await notifications.listNotificationsPage(
+          { email, afterId: after_id, unreadOnly: unread_only },
+          { size: page_size, token: page_token },
+        );
+        response.json({
+          success: true,
+          notifications: page.items.map(describeNotification),
+          next_page_token: page.nextPageToken,
+        });
+      });
+
+      add('post', '/notifications/read', async (request, response) => {
+        const { email, ids, up_to_id } = parseInput(seenNotifications, request.body);
+        response.json({ success: true, unread: await notifications.markRead(email, ids, up_to_id) });
+      });
+
+      add('get', '/notifications/unread_count', async (request, response) => {
+        const { email } = parseInput(userQuery, request.query);
+        response.json({ success: true, unread: await notifications.countUnread(email) });
+      });
+
+      add('get', '/subscriptions/:email', async (request, response) => {
+        const { email } = parseInput(subscriber, request.params);
+        response.json({ success: true, subscribed: await notifications.isSubscribed(email) });
+      });
+
+      add('put', '/subscriptions/:email', async (request, response) => {
+        const { email } = parseInput(subscriber, request.params);
+        const { subscribed } = parseInput(subscription, request.body);
+        await (subscribed ? notifications.subscribe(email) : notifications.unsubscribe(email));
+        response.json({ success: true, subscribed });
       });
     },
   );

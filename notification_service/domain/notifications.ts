@@ -9,13 +9,10 @@ import {
 import type { Outbox } from '@messaging/service_kit/redis/outbox';
 import type { FrontendGateway } from '../clients/frontend-gateway.js';
 import type { NotificationStore } from '../store/notification-store.js';
-import type { NotificationRecord } from './notification.js';
+import { MAX_MARKED_AT_ONCE, type NotificationRecord } from './notification.js';
 
 /** Long lists are read a few at a time: many at once would hold up everything else until it times out. */
 const MAX_CONCURRENT_LISTS = 4;
-
-/** How many notifications one command marks at the most, so that Redis is never held up for long. */
-export const MAX_MARKED_AT_ONCE = 500;
 
 /** Who is notified of what, and who wants to be. */
 export class Notifications {

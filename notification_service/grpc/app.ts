@@ -13,8 +13,7 @@ import type { Logger } from '@messaging/service_kit/log';
 import { pageSize, pageToken } from '@messaging/service_kit/paging';
 import { z } from 'zod';
 import type { NotificationServiceConfig } from '../config.js';
-import { describeNotification } from '../domain/notification.js';
-import { MAX_MARKED_AT_ONCE } from '../domain/notifications.js';
+import { describeNotification, optionalNotificationId, seenNotifications } from '../domain/notification.js';
 import { createNotificationService } from '../service.js';
 
 const { NotificationService } = loadProto<ProtoGrpcType>('notification.proto').notification_service;
@@ -24,25 +23,13 @@ const newNotification = z.object({
   receiver_email: recordedEmail,
   message_id: z.string().max(128, 'must be at most 128 characters').optional(),
 });
-/** The id of a notification, as a caller gives it. */
-const notificationId = z
-  .string()
-  .regex(/^\d{1,15}$/, 'must be the id of a notification, a decimal number')
-  .transform(Number);
-/** The same, where an empty one counts as unset. */
-const optionalId = z.preprocess((id) => id || undefined, notificationId.optional());
 
 const listRequest = z.object({
   email: requiredEmail,
-  after_id: optionalId,
+  after_id: optionalNotificationId,
   page_size: pageSize,
   page_token: pageToken,
   unread_only: z.boolean().default(false),
-});
-const markRequest = z.object({
-  email: requiredEmail,
-  ids: z.array(notificationId).max(MAX_MARKED_AT_ONCE, `must be ${MAX_MARKED_AT_ONCE} ids at the most`),
-  up_to_id: optionalId,
 });
 const userQuery = z.object({ email: optionalEmail });
 const requiredUserQuery = z.object({ email: requiredEmail });
@@ -85,7 +72,7 @@ export function createGrpcApp(config: NotificationServiceConfig, logger: Logger)
           },
         ),
 
-        MarkNotificationsRead: unary(markRequest, async ({ email, ids, up_to_id }) => ({
+        MarkNotificationsRead: unary(seenNotifications, async ({ email, ids, up_to_id }) => ({
           unread: await notifications.markRead(email, ids, up_to_id),
         })),
 

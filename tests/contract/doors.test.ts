@@ -33,13 +33,26 @@ const restDoors = [
   {
     service: 'MessageService',
     ask: rest.messages,
-    routes: ['GET /list_conversations'],
+    routes: [
+      'POST /messages',
+      'GET /messages',
+      'GET /conversations',
+      'POST /conversations/read',
+      'GET /list_conversations',
+    ],
     sendBody: () => rest.messages().get('/list_conversations'),
   },
   {
     service: 'NotificationService',
     ask: rest.notifications,
-    routes: ['GET /list_notifications'],
+    routes: [
+      'GET /list_notifications',
+      'GET /notifications',
+      'POST /notifications/read',
+      'GET /notifications/unread_count',
+      'GET /subscriptions/{email}',
+      'PUT /subscriptions/{email}',
+    ],
     sendBody: () => rest.notifications().get('/list_notifications'),
   },
   {

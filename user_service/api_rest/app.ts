@@ -3,7 +3,7 @@ import { ServiceError } from '@messaging/service_kit/errors';
 import { parseInput } from '@messaging/service_kit/input';
 import type { Component } from '@messaging/service_kit/lifecycle';
 import type { Logger } from '@messaging/service_kit/log';
-import { pageSizeText, pageToken } from '@messaging/service_kit/paging';
+import { pageQuery } from '@messaging/service_kit/paging';
 import { RestServer } from '@messaging/service_kit/rest/server';
 import { z } from 'zod';
 import type { UserServiceConfig } from '../config.js';
@@ -13,7 +13,6 @@ import { createUserService } from '../service.js';
 const userQuery = z.object({ email: requiredEmail });
 const namedChanges = z.strictObject({ email: requiredEmail, data: userChanges });
 const credentials = z.object({ email: requiredEmail, password: z.string().min(1, 'is required') });
-const pageQuery = z.object({ page_size: pageSizeText, page_token: pageToken });
 
 /** Creates the REST door of UserService and all that it needs, in the order to start. */
 export function createRestApp(config: UserServiceConfig, logger: Logger): Component[] {

@@ -42,6 +42,10 @@ export async function sendEvents(
       // Asks a proxy such as nginx to pass each event on at once.
       'X-Accel-Buffering': 'no',
     });
+    if (request.method === 'HEAD') {
+      response.end();
+      return;
+    }
     response.write(`retry: ${Math.round(RETRY_MS.min + Math.random() * (RETRY_MS.max - RETRY_MS.min))}\n\n`);
     heartbeat = setInterval(() => response.writableNeedDrain || response.write(HEARTBEAT), HEARTBEAT_MS);
     await answers.send(events, (event) => response.write(format(event)));

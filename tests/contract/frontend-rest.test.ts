@@ -12,7 +12,7 @@ let bob: Account;
 let alices: string;
 let bobs: string;
 
-type Method = 'get' | 'post' | 'put' | 'delete';
+type Method = 'get' | 'head' | 'post' | 'put' | 'delete';
 const ask = (cookie: string, method: Method, path: string) =>
   rest.frontend()[method](`/api${path}`).set('Cookie', cookie);
 const threadOf = ({ email }: { email: string }) => `/conversations/${email}/messages`;
@@ -484,6 +484,12 @@ describe.skipIf(process.env['FRONTEND_REST'] === 'absent')('the REST door for br
       await waitFor(() => stream.has('notification'), { what: 'the notification' });
       expect(stream.notifications).toMatchObject([{ sender_email }]);
       expect(stream.lastEventId).toBe('0');
+    });
+
+    it('answers who asks for no more than its head', async () => {
+      const response = await ask(alices, 'head', '/events');
+      expect(response.status).toBe(200);
+      expect(response.headers['content-type']).toMatch(/^text\/event-stream\b/);
     });
 
     it('keeps the connection alive while nothing happens', async () => {

@@ -14,11 +14,16 @@ function say(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
+function choosePart({ growth, watchers }: Options) {
+  if (watchers) return runWatchers;
+  return growth ? runGrowth : runComparison;
+}
+
 async function run(options: Options, stop: AbortController): Promise<void> {
   await ensureTools();
   const processes = await Processes.create(stop);
   try {
-    const measureAll = options.watchers ? runWatchers : options.growth ? runGrowth : runComparison;
+    const measureAll = choosePart(options);
     const { markdown, json } = await measureAll(processes, options, stop.signal, say);
     const tables = `${describeRun(options)}\n\n${markdown}\n`;
     process.stdout.write(`\n${tables}`);

@@ -169,13 +169,13 @@ async function startSizes(
     }
   };
 
-  const suite = await startSuite('suite', processes, signal, (redis) =>
-    Seed.run(redis, signal, fill([empty, small, medium, large], PAGE_SIZE)),
-  );
+  const suite = await startSuite('suite', processes, signal, {
+    seed: (redis) => Seed.run(redis, signal, fill([empty, small, medium, large], PAGE_SIZE)),
+  });
   say(`seeding ${users} users`);
-  const crowded = await startSuite('suite with many users', processes, signal, (redis) =>
-    Seed.run(redis, signal, fill([empty, small], users)),
-  );
+  const crowded = await startSuite('suite with many users', processes, signal, {
+    seed: (redis) => Seed.run(redis, signal, fill([empty, small], users)),
+  });
   return [
     { name: 'small', suite, mailbox: small, outgoing: empty },
     { name: `${MEDIUM.toLocaleString('en')} messages`, suite, mailbox: medium, outgoing: medium },

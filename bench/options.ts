@@ -20,25 +20,30 @@ stops everything again. It needs h2load, wrk, redis-server and redis-benchmark, 
   --growth         measures the same calls with small and large mailboxes, and with few and many users
   --largest N      with --growth: the messages in the largest mailbox (1000000)
   --users N        with --growth: the users where there are many (100000)
-  --watchers       measures the memory that 2,000 who watch and are told nothing cost, in as many rounds
+  --watchers       measures what 2000 idle watchers cost in memory, on a fresh suite each round
   --help           prints this
 `;
 
 const count = z.coerce.number().int().min(1);
 
-const optionsSchema = z.object({
-  rounds: count.default(3),
-  seconds: count.default(5),
-  'warm-up': count.default(3_000),
-  filter: z.string().default(''),
-  json: z.string().optional(),
-  markdown: z.string().optional(),
-  growth: z.boolean().default(false),
-  largest: count.min(10_001).default(1_000_000),
-  users: count.default(100_000),
-  watchers: z.boolean().default(false),
-  help: z.boolean().default(false),
-});
+const optionsSchema = z
+  .object({
+    rounds: count.default(3),
+    seconds: count.default(5),
+    'warm-up': count.default(3_000),
+    filter: z.string().default(''),
+    json: z.string().optional(),
+    markdown: z.string().optional(),
+    growth: z.boolean().default(false),
+    largest: count.min(10_001).default(1_000_000),
+    users: count.default(100_000),
+    watchers: z.boolean().default(false),
+    help: z.boolean().default(false),
+  })
+  .refine(({ growth, watchers }) => !growth || !watchers, {
+    path: ['watchers'],
+    message: 'not together with --growth',
+  });
 export type Options = z.output<typeof optionsSchema>;
 
 /** @throws {BenchError} for an option that is not there or can't be used. */

@@ -26,8 +26,6 @@ interface Child {
   name: string;
   process: ChildProcess;
   exited: Promise<void>;
-  /** Whether it is meant to end. */
-  isExpected: boolean;
 }
 
 /** All that the bench starts, so that nothing of it outlives the bench: processes, servers, connections, files. */
@@ -43,17 +41,17 @@ export class Processes {
     readonly folder: string,
     private readonly abort: AbortController,
   ) {
-    // The last resort, should the bench itself fail: it can't wait for anything.
-    process.once('exit', () => {
-      for (const child of [...this.#programs, ...this.#servers]) child.process.kill('SIGKILL');
-      for (const redis of this.#localRedises) redis.signal('SIGKILL');
-      rmSync(this.folder, { recursive: true, force: true });
-    });
+    process.once('exit', this.#kill);
   }
 
   /** @param abort aborted when a process ends that should not */
   static async create(abort: AbortController): Promise<Processes> {
     return new Processes(await mkdtemp(join(tmpdir(), 'messaging-bench-')), abort);
+  }
+
+  /** Others, to be stopped before these, by whoever creates them. */
+  async createOthers(): Promise<Processes> {
+    return Processes.create(this.abort);
   }
 
   /** Starts a Node program. Its output is thrown away: writing it is part of its work, reading it is not. */
@@ -68,13 +66,6 @@ export class Processes {
     });
     this.#programs.push(child);
     return { name, pid: pidOf(child) };
-  }
-
-  /** Stops the Node programs that run, before others are started. */
-  async stopNodes(): Promise<void> {
-    const children = this.#programs.splice(0);
-    for (const child of children) child.isExpected = true;
-    await stopChildren(children);
   }
 
   /** A Redis as the suite has it: every write is on disk before it is answered. */
@@ -114,7 +105,15 @@ export class Processes {
     await stopChildren(this.#servers);
     await Promise.all(this.#localRedises.map((redis) => redis.stop()));
     await rm(this.folder, { recursive: true, force: true });
+    process.off('exit', this.#kill);
   }
+
+  /** The last resort, should the bench itself fail: it can't wait for anything. */
+  readonly #kill = (): void => {
+    for (const child of [...this.#programs, ...this.#servers]) child.process.kill('SIGKILL');
+    for (const redis of this.#localRedises) redis.signal('SIGKILL');
+    rmSync(this.folder, { recursive: true, force: true });
+  };
 
   async #described(name: string, port: number): Promise<BenchRedis> {
     const redis = { name, host: '127.0.0.1', port };
@@ -146,12 +145,11 @@ export class Processes {
         resolve();
       });
       child.once('close', (code, signal) => {
-        if (!spawned.isExpected) this.#fail(`${name} has exited (${signal ?? code}). ${complaint}`);
+        this.#fail(`${name} has exited (${signal ?? code}). ${complaint}`);
         resolve();
       });
     });
-    const spawned = { name, process: child, exited, isExpected: false };
-    return spawned;
+    return { name, process: child, exited };
   }
 
   #fail(reason: string): void {

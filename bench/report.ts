@@ -1,9 +1,12 @@
 import { cpus } from 'node:os';
 import { type Measurements, ratioOf, type Sample, type Spread, spreadOf } from './measure.js';
 import type { ProcessMemory } from './memory.js';
-import type { WatchedMemory } from './watchers.js';
+import type { Options } from './options.js';
+import type { Memory } from './proc.js';
+import type { Watched, WatchedRound } from './watchers.js';
 
-const MEGABYTE = 1024 * 1024;
+const KILOBYTE = 1024;
+const MEGABYTE = 1024 * KILOBYTE;
 
 /** A Markdown table. Columns after the first are figures. */
 function table(columns: readonly string[], rows: readonly (readonly string[])[]): string {
@@ -12,9 +15,15 @@ function table(columns: readonly string[], rows: readonly (readonly string[])[])
 }
 
 /** What the machine was, and how it was measured. */
-export function describeRun({ rounds, seconds }: { rounds: number; seconds: number }): string {
+export function describeRun({
+  rounds,
+  seconds,
+  watchers,
+}: Pick<Options, 'rounds' | 'seconds' | 'watchers'>): string {
   const [processor] = cpus();
-  return `${cpus().length} × ${processor?.model ?? 'unknown processor'}, Node.js ${process.version}, ${rounds} round${rounds === 1 ? '' : 's'} of ${seconds} s; the median, and the lowest to the highest round in brackets`;
+  // Where nothing is under load, a round takes as long as it takes.
+  const duration = watchers ? '' : ` of ${seconds} s`;
+  return `${cpus().length} × ${processor?.model ?? 'unknown processor'}, Node.js ${process.version}, ${rounds} round${rounds === 1 ? '' : 's'}${duration}; the median, and the lowest to the highest round in brackets`;
 }
 
 /** What each call of one system costs, beside what `floor` and `ping` cost in the same rounds. */
@@ -129,28 +138,60 @@ export function memoryTable(processes: readonly ProcessMemory[]): string {
   );
 }
 
-/** What those who watch cost the processes that they watch. */
-export function watchersTable(watchers: number, results: readonly WatchedMemory[]): string {
+/** What watchers cost the processes that hold something for them. */
+export function watcherMemoryTable(measured: readonly Watched[]): string {
   return table(
     [
-      `${watchers.toLocaleString('en')} watchers`,
+      'watchers',
       'process',
-      'PSS before MB',
-      'PSS after MB',
-      'KB each',
-      'RSS after MB',
-      'all told after ms',
+      'PSS MB before',
+      'PSS MB with them',
+      'PSS KB each',
+      'RSS MB before',
+      'RSS MB with them',
+      'RSS KB each',
+      'peak RSS MB',
     ],
-    results.map(({ way, process, before, after, perWatcherBytes, toldMs }) => [
-      way,
-      process,
-      spread(spreadOf(before.map(({ pss }) => pss / MEGABYTE))),
-      spread(spreadOf(after.map(({ pss }) => pss / MEGABYTE))),
-      spread(spreadOf(perWatcherBytes.map((bytes) => bytes / 1024))),
-      spread(spreadOf(after.map(({ rss }) => rss / MEGABYTE))),
-      spread(spreadOf(toldMs)),
+    measured.flatMap(({ name, watchers, rounds }) =>
+      (rounds[0]?.processes ?? []).map(({ name: process }, position) => {
+        const ofRounds = (value: (before: Memory, after: Memory) => number) =>
+          spreadOf(
+            rounds.flatMap(({ processes }) => {
+              const memory = processes[position];
+              return memory ? [value(memory.before, memory.after)] : [];
+            }),
+          );
+        const costs = (kind: 'pss' | 'rss') => [
+          megabytes(ofRounds((before) => before[kind]).median),
+          megabytes(ofRounds((_, after) => after[kind]).median),
+          spread(ofRounds((before, after) => (after[kind] - before[kind]) / watchers / KILOBYTE)),
+        ];
+        const peak = megabytes(ofRounds((_, after) => after.peakRss).median);
+        return [describeWatchers(name, watchers), process, ...costs('pss'), ...costs('rss'), peak];
+      }),
+    ),
+  );
+}
+
+/** How long it took to tell all watchers. */
+export function toldTable(measured: readonly Watched[]): string {
+  return table(
+    ['watchers', 'notifications', 'watchers told', 'ms until the last was'],
+    measured.map(({ name, watchers, users, rounds }) => [
+      describeWatchers(name, watchers),
+      users.toLocaleString('en'),
+      spreadOfRounds(rounds, ({ told }) => told),
+      spreadOfRounds(rounds, ({ toldAfterMs }) => toldAfterMs),
     ]),
   );
+}
+
+function describeWatchers(name: string, watchers: number): string {
+  return `${watchers.toLocaleString('en')} × ${name}`;
+}
+
+function spreadOfRounds(rounds: readonly WatchedRound[], value: (round: WatchedRound) => number): string {
+  return spread(spreadOf(rounds.map(value)));
 }
 
 function megabytes(bytes: number): string {

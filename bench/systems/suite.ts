@@ -24,27 +24,29 @@ export interface Suite {
 /**
  * Starts a suite and waits until it is healthy.
  *
- * @param seed fills its Redis before anyone else uses it
- * @param settings environment variables that are not the default
+ * @param options.seed fills its Redis before anyone else uses it
+ * @param options.environment what its processes are told besides their places
  */
 export async function startSuite(
   name: string,
   processes: Processes,
   signal: AbortSignal,
-  seed: (redis: BenchRedis) => Promise<void> = async () => {},
-  settings: Record<string, string> = {},
+  options: {
+    seed?: (redis: BenchRedis) => Promise<void>;
+    environment?: Record<string, string>;
+  } = {},
 ): Promise<Suite> {
   const [redisPort = 0, ...free] = await Promise.all(
     Array.from({ length: suiteProcesses.length + 1 }, () => getPort()),
   );
   const redis = await processes.startDurableRedis(`redis of the ${name}`, redisPort);
-  await seed(redis);
+  await options.seed?.(redis);
   signal.throwIfAborted();
 
   const layout: Layout = { host: '127.0.0.1', ports: forEveryProcess(() => free.pop() ?? 0), redis };
   const services = suiteProcesses.map((suiteProcess) =>
     processes.startNode(suiteProcess.name, entryFile(suiteProcess), {
-      env: { ...settings, ...environmentOf(suiteProcess, layout) },
+      env: { ...environmentOf(suiteProcess, layout), ...options.environment },
     }),
   );
   const addresses = forEveryProcess((suiteProcess) => addressOf(suiteProcess.name, layout));

@@ -46,7 +46,12 @@ export async function startSuite(
   const layout: Layout = { host: '127.0.0.1', ports: forEveryProcess(() => free.pop() ?? 0), redis };
   const services = suiteProcesses.map((suiteProcess) =>
     processes.startNode(suiteProcess.name, entryFile(suiteProcess), {
-      env: { ...environmentOf(suiteProcess, layout), ...options.environment },
+      env: {
+        ...environmentOf(suiteProcess, layout),
+        // What was stored is counted afterwards, more than is kept of one user's by default.
+        NOTIFICATIONS_KEPT: '10000000',
+        ...options.environment,
+      },
     }),
   );
   const addresses = forEveryProcess((suiteProcess) => addressOf(suiteProcess.name, layout));

@@ -8,6 +8,7 @@ import {
   redisVariables,
   variable,
 } from '@messaging/service_kit/config';
+import type { MessageTimes } from './domain/messages.js';
 
 export interface MessageServiceConfig extends ProcessConfig {
   restPort: number;
@@ -21,6 +22,8 @@ export interface MessageServiceConfig extends ProcessConfig {
   peerTimeoutMs: number;
   /** How long a send waits for the notification once the message is stored. */
   notifyWaitMs: number;
+  /** For how long messages can be deleted, and are kept. */
+  times: MessageTimes;
 }
 
 /** Reads the configuration from the environment. @throws {ConfigError} for a value that can't be used. */
@@ -36,6 +39,8 @@ export function loadConfig(environment = process.env): MessageServiceConfig {
       // More than a Redis command may take, so that a peer can say what it lacks.
       PEER_TIMEOUT_MS: variable.durationMs(5_000),
       NOTIFY_WAIT_MS: variable.durationMs(500),
+      DELETE_FOR_BOTH_MINUTES: variable.count(60, 0, 525_600),
+      MESSAGE_MAX_AGE_DAYS: variable.count(0, 0, 36_500),
     },
     environment,
   );
@@ -48,5 +53,9 @@ export function loadConfig(environment = process.env): MessageServiceConfig {
     notificationServiceAddress: variables.NOTIFICATION_SERVICE_ADDRESS,
     peerTimeoutMs: variables.PEER_TIMEOUT_MS,
     notifyWaitMs: variables.NOTIFY_WAIT_MS,
+    times: {
+      deleteForBothMinutes: variables.DELETE_FOR_BOTH_MINUTES,
+      maxAgeDays: variables.MESSAGE_MAX_AGE_DAYS,
+    },
   };
 }

@@ -36,7 +36,7 @@ export function createMessageService(config: MessageServiceConfig, logger: Logge
   });
   const notifier = new Notifier(outbox, notifications, config.notifyWaitMs);
   return {
-    messages: new Messages(new MessageStore(redis), users, notifier),
+    messages: new Messages(new MessageStore(redis), users, notifier, config.times),
     redis,
     userService: users.peer,
     notificationService: notifications.peer,

@@ -23,27 +23,31 @@ export class NotificationGateway {
   }
 
   /**
-   * Lists a user's notifications after the one with the id `afterId`, the oldest first: `MAX_PAGE_SIZE`, unless there are
-   * fewer.
+   * Lists a page of a user's notifications after the one with the id `afterId`, the oldest first.
    *
    * @throws {ServiceError} when NotificationService does not say.
    */
-  async listAfter(email: string, afterId: number): Promise<Notification[]> {
-    const request = { email, after_id: String(afterId), page_size: MAX_PAGE_SIZE };
-    const { notifications } = await this.peer.call<ListNotificationsResponse__Output>(
+  async listAfter(email: string, afterId: number, pageToken: string): Promise<Page<Notification>> {
+    const request = {
+      email,
+      after_id: String(afterId),
+      page_size: MAX_PAGE_SIZE,
+      page_token: pageToken,
+    };
+    const reply = await this.peer.call<ListNotificationsResponse__Output>(
       { deadline: Infinity },
       (options, callback) => this.peer.client.ListNotifications(request, options, callback),
     );
-    return notifications.map(toNotification);
+    return { items: reply.notifications.map(toNotification), nextPageToken: reply.next_page_token ?? '' };
   }
 
   /** Resolves to the id of a user's last notification; to 0 before the first. @throws {ServiceError} as above. */
   async findLastId(email: string): Promise<number> {
-    const { notifications } = await this.peer.call<ListNotificationsResponse__Output>(
+    const { last_id } = await this.peer.call<ListNotificationsResponse__Output>(
       { deadline: Infinity },
       (options, callback) => this.peer.client.ListNotifications({ email, page_size: 1 }, options, callback),
     );
-    return Number(notifications[0]?.id ?? 0);
+    return Number(last_id ?? 0);
   }
 
   /** Lists a user's notifications, the newest first. @throws {ServiceError} `invalid` for a bad page. */

@@ -2,7 +2,7 @@ import { EventEmitter, once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ServiceError } from '@messaging/service_kit/errors';
 import type { Logger } from '@messaging/service_kit/log';
-import { MAX_PAGE_SIZE } from '@messaging/service_kit/paging';
+import type { Page } from '@messaging/service_kit/paging';
 import type { NotificationGateway } from '../clients/notification-gateway.js';
 import type { Fanout } from '../fanout/fanout.js';
 import type { Notification } from './notification.js';
@@ -86,21 +86,22 @@ export class Feed {
 
   async *#catchUp(email: string, watch: Watch): AsyncGenerator<Notification, void> {
     watch.isBehind = false;
-    let missed: Notification[];
+    const afterId = watch.lastId;
+    let missed: Page<Notification> = { items: [], nextPageToken: '' };
     do {
       try {
-        missed = await this.notifications.listAfter(email, watch.lastId);
+        missed = await this.notifications.listAfter(email, afterId, missed.nextPageToken);
       } catch (error) {
         this.logger.debug({ err: error }, 'a watch could not be brought up to date; trying again');
         // Meanwhile what arrives in order is given.
         watch.waitToCatchUp();
         return;
       }
-      for (const notification of missed) {
+      for (const notification of missed.items) {
         watch.lastId = Number(notification.id);
         yield notification;
       }
-    } while (missed.length === MAX_PAGE_SIZE);
+    } while (missed.nextPageToken !== '');
   }
 
   /** Asks again until NotificationService answers. @throws once `signal` is aborted. */

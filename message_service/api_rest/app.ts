@@ -8,7 +8,13 @@ import { readEmailQuery } from '@messaging/service_kit/rest/email-query';
 import { RestServer } from '@messaging/service_kit/rest/server';
 import { z } from 'zod';
 import type { MessageServiceConfig } from '../config.js';
-import { describeConversation, describeMessage, messageContent, requestId } from '../domain/message.js';
+import {
+  describeConversation,
+  describeMessage,
+  messageContent,
+  messageId,
+  requestId,
+} from '../domain/message.js';
 import { createMessageService } from '../service.js';
 
 /** Enough for a message of 64 KiB, however much of it JSON has to escape. */
@@ -24,6 +30,8 @@ const messagesQuery = z.object({
   with_email: optionalEmail,
   newest_first: booleanText,
 });
+const messagePath = z.object({ message_id: messageId });
+const deletionQuery = z.object({ user_email: requiredEmail, for_both: booleanText });
 const conversationsQuery = z.object({ user_email: requiredEmail });
 const seenConversation = z.object({ user_email: requiredEmail, with_email: requiredEmail });
 const requestHeaders = z.object({ 'idempotency-key': requestId });
@@ -73,6 +81,13 @@ export function createRestApp(config: MessageServiceConfig, logger: Logger): Com
           messages: page.items.map(describeMessage),
           next_page_token: page.nextPageToken,
         });
+      });
+
+      add('delete', '/messages/:message_id', async (request, response) => {
+        const { message_id } = parseInput(messagePath, request.params);
+        const { user_email, for_both } = parseInput(deletionQuery, request.query);
+        await messages.deleteMessage(user_email, message_id, for_both);
+        response.status(204).end();
       });
 
       add('get', '/conversations', async (request, response) => {

@@ -62,6 +62,9 @@ export interface MessageList {
   newestFirst: boolean;
 }
 
+/** The id of a message, as a caller gives it. */
+export const messageId = z.string().regex(/^[1-9]\d{0,14}$/, 'must be the id of a message, a decimal number');
+
 /** What others are told of a message. */
 export function describeMessage({ id, ...message }: MessageRecord) {
   return { message_id: id.toString(), ...message };

@@ -22,6 +22,20 @@ const BATCH_SIZE = 1_000;
 /** Long lists are read a few at a time: many at once would hold up everything else until it times out. */
 const MAX_CONCURRENT_LISTS = 4;
 
+/** How many messages of a mailbox that are too old go with each that is stored: more than come, so that they run out. */
+const EXPIRED_AT_ONCE = 2;
+
+const MINUTE_MS = 60 * 1_000;
+const DAY_MS = 24 * 60 * MINUTE_MS;
+
+/** For how long messages can be deleted, and are kept. */
+export interface MessageTimes {
+  /** For how long after it was sent a message can be deleted for both parties, in minutes. */
+  deleteForBothMinutes: number;
+  /** For how long a message is kept, in days; 0 is for ever. */
+  maxAgeDays: number;
+}
+
 /** What became of a message. */
 export type SendOutcome =
   { status: 'stored'; messageId: string } | { status: 'unknownSender' } | { status: 'unknownReceiver' };
@@ -34,6 +48,7 @@ export class Messages {
     private readonly store: MessageStore,
     private readonly users: UserGateway,
     private readonly notifier: Notifier,
+    private readonly times: MessageTimes,
   ) {}
 
   /**
@@ -71,6 +86,9 @@ export class Messages {
         sender_email: senderEmail,
         receiver_email: receiverEmail,
       });
+      if (this.times.maxAgeDays > 0) {
+        for (const email of new Set([senderEmail, receiverEmail])) void this.#deleteExpired(email);
+      }
     }
     return { status: 'stored', messageId };
   }
@@ -117,6 +135,49 @@ export class Messages {
     return this.store.listConversations(email);
   }
 
+  /**
+   * Deletes a message: for a user alone, who sent or received it; or for both parties, which only its sender can, for some
+   * time.
+   *
+   * @throws {ServiceError} `notFound` when the user has no such message; for both parties also `forbidden` when another
+   *   sent it, and `mismatch` when it is too old.
+   */
+  async deleteMessage(email: string, messageId: string, forBoth: boolean): Promise<void> {
+    const message = await this.store.findMessage(email, messageId);
+    if (!message) throw noSuchMessage(email, messageId);
+    if (forBoth) this.#checkIsRevocable(email, message);
+    const { sender_email, receiver_email } = message;
+    const isDeleted = await this.store.deleteMessage(
+      message,
+      forBoth ? [sender_email, receiver_email] : [email],
+    );
+    if (!isDeleted) throw noSuchMessage(email, messageId);
+  }
+
+  #checkIsRevocable(email: string, { sender_email, timestamp }: MessageRecord): void {
+    if (sender_email !== email) {
+      throw new ServiceError('forbidden', 'Only its sender can delete a message for both');
+    }
+    const { deleteForBothMinutes } = this.times;
+    // What is no date is too old.
+    if (Date.now() - Date.parse(timestamp) <= deleteForBothMinutes * MINUTE_MS) return;
+    throw new ServiceError(
+      'mismatch',
+      `A message can be deleted for both within ${deleteForBothMinutes} minutes; you can still delete it for yourself`,
+    );
+  }
+
+  /** Deletes, for both parties, what is too old of the oldest in a mailbox. What fails now is left to the next message. */
+  async #deleteExpired(email: string): Promise<void> {
+    const oldestKept = new Date(Date.now() - this.times.maxAgeDays * DAY_MS).toISOString();
+    try {
+      for (const message of await this.store.readOldest(email, EXPIRED_AT_ONCE)) {
+        const parties = [message.sender_email, message.receiver_email];
+        if (message.timestamp < oldestKept) await this.store.deleteMessage(message, parties);
+      }
+    } catch {}
+  }
+
   async #readPage(list: MessageList, size = Infinity, firstAfter?: string) {
     let after = firstAfter;
     const items: MessageRecord[] = [];
@@ -140,4 +201,8 @@ export class Messages {
     const receiver = senderEmail === receiverEmail ? sender : this.users.exists(receiverEmail, context);
     return Promise.all([sender, receiver]);
   }
+}
+
+function noSuchMessage(email: string, messageId: string): ServiceError {
+  return new ServiceError('notFound', `${email} has no message ${messageId}`);
 }

@@ -9,7 +9,13 @@ import type { Logger } from '@messaging/service_kit/log';
 import { pageSize, pageToken } from '@messaging/service_kit/paging';
 import { z } from 'zod';
 import type { MessageServiceConfig } from '../config.js';
-import { describeConversation, describeMessage, messageContent, requestId } from '../domain/message.js';
+import {
+  describeConversation,
+  describeMessage,
+  messageContent,
+  messageId,
+  requestId,
+} from '../domain/message.js';
 import type { SendOutcome } from '../domain/messages.js';
 import { createMessageService } from '../service.js';
 
@@ -31,6 +37,11 @@ const conversationsRequest = z.object({
   user_email: requiredEmail,
   page_size: pageSize,
   page_token: pageToken,
+});
+const deleteRequest = z.object({
+  user_email: requiredEmail,
+  message_id: messageId,
+  for_both: z.boolean().default(false),
 });
 const markRequest = z.object({ user_email: requiredEmail, with_email: requiredEmail });
 
@@ -71,6 +82,11 @@ export function createGrpcApp(config: MessageServiceConfig, logger: Logger): Com
 
       MarkConversationRead: unary(markRequest, async ({ user_email, with_email }) => {
         await messages.markConversationRead(user_email, with_email);
+        return { success: true };
+      }),
+
+      DeleteMessage: unary(deleteRequest, async ({ user_email, message_id, for_both }) => {
+        await messages.deleteMessage(user_email, message_id, for_both);
         return { success: true };
       }),
     }),

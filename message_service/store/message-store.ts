@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { RedisConnection } from '@messaging/service_kit/redis/connection';
 import { enqueueLua } from '@messaging/service_kit/redis/outbox';
-import { defineScript } from '@messaging/service_kit/redis/script';
+import { defineScript, requireTypesLua } from '@messaging/service_kit/redis/script';
 import { z } from 'zod';
 import {
   type Conversation,
@@ -25,9 +25,11 @@ const key = {
   partners: (email: string) => `user:${email}:conversations`,
   /** Sorted set of the same, by the id of the last message exchanged. */
   recency: (email: string) => `recent_conversations:${email}`,
-  /** Hash of how many messages from each other party a user has seen, by the other's email. */
+  /** Hash of how many messages from each other party a user has seen or will never see, by the other's email. */
   seen: (email: string) => `seen_messages:${email}`,
-  /** Sorted set of the ids of the messages that a user sent or received, by id. */
+  /** Hash of the last message from each other party that a user has seen, by the other's email. */
+  lastSeen: (email: string) => `last_seen_message:${email}`,
+  /** Sorted set of the ids of the messages that a user sent or received, and has not deleted, by id. */
   mailbox: (email: string) => `mailbox:${email}`,
   /** Sorted set of the ids of the messages between two users, by id. */
   thread: (one: string, other: string) => `thread:${[one, other].toSorted().join(':')}`,
@@ -40,6 +42,9 @@ export const NOTIFY_STREAM = 'outbox:notify';
 
 /** How long a repeated request is known again. */
 const REQUEST_TTL_SECONDS = 24 * 60 * 60;
+
+/** How many messages one command looks at that it passes over, so that Redis is never held up for long. */
+const MAX_LOOKED_AT = 10_000;
 
 /** A part of a list of messages: `count` of them at the most, after the one with the id `after`. */
 export interface Slice {
@@ -126,11 +131,11 @@ export class MessageStore {
     { userEmail, withEmail, newestFirst }: MessageList,
     { after, count, maxBytes }: Slice,
   ): Promise<SliceRead> {
-    const index = withEmail ? key.thread(userEmail, withEmail) : key.mailbox(userEmail);
+    const mailbox = key.mailbox(userEmail);
     const [start, end] = newestFirst ? ['+inf', '-inf'] : ['-inf', '+inf'];
     const [texts, bytes, stoppedBy, lastId] = await this.#connection.run(
       readMessagesScript,
-      [index],
+      withEmail ? [key.thread(userEmail, withEmail), mailbox] : [mailbox],
       [
         key.message(''),
         after === undefined ? start : `(${after}`,
@@ -199,9 +204,52 @@ export class MessageStore {
   async markConversationRead(email: string, other: string): Promise<void> {
     await this.#connection.run(
       markConversationReadScript,
-      [key.direction(other, email), key.seen(email)],
+      [key.direction(other, email), key.seen(email), key.lastSeen(email)],
       [other],
     );
+  }
+
+  /** Finds a message that a user sent or received, and has not deleted. */
+  async findMessage(email: string, id: string): Promise<MessageRecord | undefined> {
+    const [text] = await this.#connection.run(findMessageScript, [key.message(id), key.mailbox(email)], [id]);
+    return text === undefined ? undefined : messageRecord.parse(JSON.parse(text));
+  }
+
+  /** Lists the oldest messages that a user sent or received, and has not deleted, `count` of them at the most. */
+  async readOldest(email: string, count: number): Promise<MessageRecord[]> {
+    const list = { userEmail: email, withEmail: undefined, newestFirst: false };
+    return (await this.readMessages(list, { after: undefined, count, maxBytes: Number.MAX_SAFE_INTEGER }))
+      .messages;
+  }
+
+  /**
+   * Deletes a message for those parties to it that are named, in one atomic step. Nothing of it is kept once neither has
+   * it. What the receiver has not seen of it is no longer counted as unread.
+   *
+   * @returns whether one of them still had it.
+   */
+  async deleteMessage(
+    { id, sender_email, receiver_email }: MessageRecord,
+    forEmails: string[],
+  ): Promise<boolean> {
+    const deleted = await this.#connection.run(
+      deleteMessageScript,
+      [
+        key.message(String(id)),
+        key.direction(sender_email, receiver_email),
+        key.thread(sender_email, receiver_email),
+        key.seen(receiver_email),
+        key.lastSeen(receiver_email),
+        key.mailbox(sender_email),
+        key.recency(sender_email),
+        key.partners(sender_email),
+        key.mailbox(receiver_email),
+        key.recency(receiver_email),
+        key.partners(receiver_email),
+      ],
+      [key.message(''), id, sender_email, receiver_email, ...forEmails],
+    );
+    return deleted === 1;
   }
 
   /** Lists whom a user has exchanged messages with, the most recent first. */
@@ -221,18 +269,12 @@ function fingerprint({ receiverEmail, content }: NewMessage): string {
     .digest('base64url');
 }
 
-// Redis does not roll back: everything that can fail is checked before the first write.
 const addMessageScript = defineScript(
   z.tuple([z.enum(['stored', 'repeated', 'mismatch']), z.string(), z.string()]),
   `
   ${enqueueLua}
-  local types = { 'string', 'hash', 'set', 'set', 'zset', 'zset', 'zset', 'zset', 'zset', 'stream', 'string' }
-  for index, expected in ipairs(types) do
-    local found = redis.call('TYPE', KEYS[index]).ok
-    if found ~= expected and found ~= 'none' then
-      return redis.error_reply('WRONGTYPE ' .. KEYS[index] .. ' is a ' .. found .. ', not a ' .. expected)
-    end
-  end
+  ${requireTypesLua}
+  require_types({ 'string', 'hash', 'set', 'set', 'zset', 'zset', 'zset', 'zset', 'zset', 'stream', 'string' })
   local direction, outbox, request = KEYS[2], KEYS[10], KEYS[11]
   local prefix, record, sender, receiver, timestamp, parties, fingerprint, ttl = unpack(ARGV)
   local count = tonumber(redis.call('HGET', direction, 'message_count') or 0)
@@ -270,22 +312,34 @@ const readMessagesScript = defineScript(
   z.tuple([z.array(z.string()), z.number(), z.enum(['end', 'count', 'bytes']), z.string()]),
   `
   local prefix, start, stop, order, count, max_bytes = unpack(ARGV)
-  local range = { 'ZRANGE', KEYS[1], start, stop, 'BYSCORE' }
-  if order ~= '' then range[#range + 1] = order end
-  for _, argument in ipairs({ 'LIMIT', 0, count + 1 }) do range[#range + 1] = argument end
-
-  local texts, bytes, last_id = {}, 0, ''
-  for position, id in ipairs(redis.call(unpack(range))) do
-    if position > tonumber(count) then return { texts, bytes, 'count', last_id } end
-    local text = redis.call('GET', prefix .. id)
-    if text then
-      if bytes + #text > tonumber(max_bytes) then return { texts, bytes, 'bytes', last_id } end
-      texts[#texts + 1] = text
-      bytes = bytes + #text
-    end
-    last_id = id
+  count, max_bytes = tonumber(count), tonumber(max_bytes)
+  local function read(from)
+    local range = { 'ZRANGE', KEYS[1], from, stop, 'BYSCORE' }
+    if order ~= '' then range[#range + 1] = order end
+    for _, argument in ipairs({ 'LIMIT', 0, count + 1 }) do range[#range + 1] = argument end
+    return redis.call(unpack(range))
   end
-  return { texts, bytes, 'end', last_id }
+
+  local texts, bytes, last_id, seen = {}, 0, '', 0
+  local ids = read(start)
+  while true do
+    for _, id in ipairs(ids) do
+      if #texts == count then return { texts, bytes, 'count', last_id } end
+      -- A thread is both parties': what the user has deleted is only missing from the mailbox.
+      local is_kept = not KEYS[2] or redis.call('ZSCORE', KEYS[2], id)
+      local text = is_kept and redis.call('GET', prefix .. id)
+      if text then
+        if bytes + #text > max_bytes then return { texts, bytes, 'bytes', last_id } end
+        texts[#texts + 1] = text
+        bytes = bytes + #text
+      end
+      last_id = id
+    end
+    if #ids <= count then return { texts, bytes, 'end', last_id } end
+    seen = seen + #ids
+    if seen >= ${MAX_LOOKED_AT} then return { texts, bytes, 'count', last_id } end
+    ids = read('(' .. last_id)
+  end
   `,
 );
 
@@ -305,7 +359,94 @@ const readConversationsScript = defineScript(
 const markConversationReadScript = defineScript(
   z.number(),
   `
-  local received = redis.call('HGET', KEYS[1], 'message_count')
+  local received, last_id = unpack(redis.call('HMGET', KEYS[1], 'message_count', 'last_message_id'))
+  if last_id then redis.call('HSET', KEYS[3], ARGV[1], last_id) end
   return received and redis.call('HSET', KEYS[2], ARGV[1], received) or 0
+  `,
+);
+
+const findMessageScript = defineScript(
+  z.array(z.string()),
+  `
+  return { redis.call('ZSCORE', KEYS[2], ARGV[1]) and redis.call('GET', KEYS[1]) or nil }
+  `,
+);
+
+const deleteMessageScript = defineScript(
+  z.number(),
+  `
+  ${requireTypesLua}
+  require_types({ 'string', 'hash', 'zset', 'hash', 'hash', 'zset', 'zset', 'set', 'zset', 'zset', 'set' })
+  local message, direction, thread, seen_counts, last_seen_ids = unpack(KEYS)
+  local prefix, id, sender, receiver = unpack(ARGV)
+  local parties = {
+    [sender] = { mailbox = KEYS[6], recency = KEYS[7], partners = KEYS[8], other = receiver },
+    [receiver] = { mailbox = KEYS[9], recency = KEYS[10], partners = KEYS[11], other = sender },
+  }
+  local function count(number) return string.format('%.0f', number) end
+  local function has_it(email) return redis.call('ZSCORE', parties[email].mailbox, id) end
+
+  -- The newest message of the thread, older than the deleted one, that matches.
+  local function find_older(matches)
+    local from = '(' .. id
+    for _ = 1, ${MAX_LOOKED_AT} / 100 do
+      local ids = redis.call('ZRANGE', thread, from, '-inf', 'BYSCORE', 'REV', 'LIMIT', 0, 100)
+      for _, older in ipairs(ids) do
+        if matches(older) then return older end
+      end
+      if #ids < 100 then return nil end
+      from = '(' .. ids[#ids]
+    end
+  end
+
+  local received = tonumber(redis.call('HGET', direction, 'message_count')) or 0
+  local seen = tonumber(redis.call('HGET', seen_counts, sender) or 0)
+  local last_seen = tonumber(redis.call('HGET', last_seen_ids, sender) or 0)
+  local is_unread = has_it(receiver) and tonumber(id) > last_seen and received > seen
+
+  local deleted = 0
+  for index = 5, #ARGV do
+    local party = parties[ARGV[index]]
+    deleted = math.max(deleted, redis.call('ZREM', party.mailbox, id))
+    if redis.call('ZSCORE', party.recency, party.other) == id then
+      local last = find_older(function(older) return redis.call('ZSCORE', party.mailbox, older) end)
+      if last then
+        redis.call('ZADD', party.recency, last, party.other)
+      else
+        redis.call('ZREM', party.recency, party.other)
+        redis.call('SREM', party.partners, party.other)
+      end
+    end
+  end
+  if deleted == 0 then return 0 end
+
+  if has_it(sender) or has_it(receiver) then
+    if is_unread and not has_it(receiver) then redis.call('HSET', seen_counts, sender, count(seen + 1)) end
+    return 1
+  end
+
+  redis.call('DEL', message)
+  redis.call('ZREM', thread, id)
+  if received <= 1 then
+    redis.call('DEL', direction)
+    redis.call('HDEL', seen_counts, sender)
+    redis.call('HDEL', last_seen_ids, sender)
+    return 1
+  end
+  redis.call('HSET', direction, 'message_count', count(received - 1))
+  if seen > 0 and not is_unread then redis.call('HSET', seen_counts, sender, count(seen - 1)) end
+  if redis.call('HGET', direction, 'last_message_id') == id then
+    local record
+    local last = find_older(function(older)
+      record = cjson.decode(redis.call('GET', prefix .. older) or '{}')
+      return record.sender_email == sender
+    end)
+    if last then
+      redis.call('HSET', direction, 'last_message_id', last, 'last_timestamp', record.timestamp)
+    else
+      redis.call('HDEL', direction, 'last_message_id', 'last_timestamp')
+    end
+  end
+  return 1
   `,
 );

@@ -1,4 +1,5 @@
 import { recordedEmail, requiredEmail } from '@messaging/service_kit/email';
+import { ServiceError } from '@messaging/service_kit/errors';
 import { booleanText, parseInput } from '@messaging/service_kit/input';
 import type { Component } from '@messaging/service_kit/lifecycle';
 import type { Logger } from '@messaging/service_kit/log';
@@ -7,7 +8,12 @@ import { readEmailQuery } from '@messaging/service_kit/rest/email-query';
 import { RestServer } from '@messaging/service_kit/rest/server';
 import { z } from 'zod';
 import type { NotificationServiceConfig } from '../config.js';
-import { describeNotification, optionalNotificationId, seenNotifications } from '../domain/notification.js';
+import {
+  chosenNotifications,
+  describeNotification,
+  notificationId,
+  optionalNotificationId,
+} from '../domain/notification.js';
 import { createNotificationService } from '../service.js';
 
 const userQuery = z.object({ email: requiredEmail });
@@ -17,6 +23,8 @@ const notificationsQuery = z.object({
   after_id: optionalNotificationId,
   unread_only: booleanText,
 });
+const notificationPath = z.object({ id: notificationId });
+const deletionQuery = z.object({ email: requiredEmail, up_to_id: optionalNotificationId });
 const subscription = z.object({ subscribed: z.boolean() });
 
 /** Creates the REST door of NotificationService and all that it needs, in the order to start. */
@@ -44,12 +52,29 @@ export function createRestApp(config: NotificationServiceConfig, logger: Logger)
           success: true,
           notifications: page.items.map(describeNotification),
           next_page_token: page.nextPageToken,
+          last_id: page.lastId,
         });
       });
 
       add('post', '/notifications/read', async (request, response) => {
-        const { email, ids, up_to_id } = parseInput(seenNotifications, request.body);
-        response.json({ success: true, unread: await notifications.markRead(email, ids, up_to_id) });
+        const { email, ids, up_to_id, all } = parseInput(chosenNotifications, request.body);
+        const unread = await notifications.markRead(email, { ids, upToId: up_to_id, all });
+        response.json({ success: true, unread });
+      });
+
+      add('delete', '/notifications', async (request, response) => {
+        const { email, up_to_id } = parseInput(deletionQuery, request.query);
+        const choice = { ids: [], upToId: up_to_id, all: up_to_id === undefined };
+        response.json({ success: true, deleted: await notifications.deleteNotifications(email, choice) });
+      });
+
+      add('delete', '/notifications/:id', async (request, response) => {
+        const { id } = parseInput(notificationPath, request.params);
+        const { email } = parseInput(userQuery, request.query);
+        if ((await notifications.deleteNotifications(email, { ids: [id] })) === 0) {
+          throw new ServiceError('notFound', `${email} has no notification ${id}`);
+        }
+        response.status(204).end();
       });
 
       add('get', '/notifications/unread_count', async (request, response) => {

@@ -10,13 +10,15 @@ export const notificationRecord = z.looseObject({
   /** Counts the receiver's notifications, from 1. Records of older versions have none. */
   id: z.string().optional(),
   message_id: z.string().optional(),
+  /** Whether the receiver has deleted it: what is left then keeps the place of its id. */
+  deleted: z.boolean().optional(),
 });
 export type NotificationRecord = z.output<typeof notificationRecord>;
 
-/** How many notifications one command marks at the most, so that Redis is never held up for long. */
-export const MAX_MARKED_AT_ONCE = 500;
+/** How many notifications one command marks or deletes at the most, so that Redis is never held up for long. */
+export const MAX_CHANGED_AT_ONCE = 500;
 
-const notificationId = z
+export const notificationId = z
   .string()
   .regex(/^\d{1,15}$/, 'must be the id of a notification, a decimal number')
   .transform(Number);
@@ -24,15 +26,23 @@ const notificationId = z
 /** The id of a notification, as a caller gives it; an empty one counts as unset. */
 export const optionalNotificationId = z.preprocess((id) => id || undefined, notificationId.optional());
 
-/** Which of a user's notifications were seen, as a caller tells it. */
-export const seenNotifications = z.object({
+/** Which of a user's notifications are meant, as a caller tells it. */
+export const chosenNotifications = z.object({
   email: requiredEmail,
   ids: z
     .array(notificationId)
-    .max(MAX_MARKED_AT_ONCE, `must be ${MAX_MARKED_AT_ONCE} ids at the most`)
+    .max(MAX_CHANGED_AT_ONCE, `must be ${MAX_CHANGED_AT_ONCE} ids at the most`)
     .default([]),
   up_to_id: optionalNotificationId,
+  all: z.boolean().default(false),
 });
+
+/** Which of a user's notifications are meant: those with these ids, all up to one, or all that there are. */
+export interface NotificationChoice {
+  ids: number[];
+  upToId?: number | undefined;
+  all?: boolean;
+}
 
 /** What others are told of a notification: not what other versions may have stored besides. */
 export function describeNotification({

@@ -9,7 +9,7 @@ import {
 import type { Outbox } from '@messaging/service_kit/redis/outbox';
 import type { FrontendGateway } from '../clients/frontend-gateway.js';
 import type { NotificationStore } from '../store/notification-store.js';
-import { MAX_MARKED_AT_ONCE, type NotificationRecord } from './notification.js';
+import { MAX_CHANGED_AT_ONCE, type NotificationChoice, type NotificationRecord } from './notification.js';
 
 /** Long lists are read a few at a time: many at once would hold up everything else until it times out. */
 const MAX_CONCURRENT_LISTS = 4;
@@ -55,40 +55,64 @@ export class Notifications {
 
   /**
    * Lists a user's notifications a page at a time: the newest first, or, after the one with the id `afterId`, the oldest
-   * first.
+   * first. `lastId` is the id of the user's last notification, wherever the page is.
    *
    * @throws {ServiceError} `invalid` for a bad token.
    */
   async listNotificationsPage(
     list: { email: string; afterId: number | undefined; unreadOnly: boolean },
     page: PageRequest,
-  ): Promise<Page<NotificationRecord>> {
+  ): Promise<Page<NotificationRecord> & { lastId: string }> {
     const { email, afterId, unreadOnly } = list;
     const tokenScope = ['notifications', email, String(afterId ?? ''), String(unreadOnly)];
     const position = decodePageToken(tokenScope, page.token);
-    const { notifications, nextAfter } = await this.store.readNotifications(email, {
-      after: position === undefined ? afterId : Number(position),
-      count: page.size ?? DEFAULT_PAGE_SIZE,
-      order: afterId === undefined ? 'newest first' : 'oldest first',
-      unreadOnly,
-    });
-    return {
-      items: notifications,
-      nextPageToken: nextAfter === undefined ? '' : encodePageToken(tokenScope, String(nextAfter)),
-    };
+    const size = page.size ?? DEFAULT_PAGE_SIZE;
+    const items: NotificationRecord[] = [];
+    let after = position === undefined ? afterId : Number(position);
+    for (;;) {
+      const { notifications, nextAfter, lastId } = await this.store.readNotifications(email, {
+        after,
+        count: size - items.length,
+        order: afterId === undefined ? 'newest first' : 'oldest first',
+        unreadOnly,
+      });
+      items.push(...notifications);
+      if (nextAfter === undefined) return { items, nextPageToken: '', lastId };
+      if (items.length === size) {
+        return { items, nextPageToken: encodePageToken(tokenScope, String(nextAfter)), lastId };
+      }
+      after = nextAfter;
+    }
   }
 
-  /**
-   * Notes that a user has seen the notifications with these ids, and all up to `upToId`. Resolves to how many are left
-   * that the user has not seen.
-   */
-  async markRead(email: string, ids: number[], upToId: number | undefined): Promise<number> {
-    let seen = ids;
+  /** Notes that a user has seen notifications. Resolves to how many are left that the user has not seen. */
+  async markRead(email: string, choice: NotificationChoice): Promise<number> {
+    const upToId = await this.#findUpToId(email, choice);
+    let seen = choice.ids;
     do {
       if (seen.length > 0) await this.store.markRead(email, seen);
-      seen = upToId === undefined ? [] : await this.store.listUnreadIds(email, upToId, MAX_MARKED_AT_ONCE);
+      seen = upToId === undefined ? [] : await this.store.listUnreadIds(email, upToId, MAX_CHANGED_AT_ONCE);
     } while (seen.length > 0);
     return this.store.countUnread(email);
+  }
+
+  /** Deletes notifications of a user. Resolves to how many there were. */
+  async deleteNotifications(email: string, choice: NotificationChoice): Promise<number> {
+    const upToId = await this.#findUpToId(email, choice);
+    let deleted = choice.ids.length === 0 ? 0 : await this.store.deleteNotifications(email, choice.ids);
+    if (upToId === undefined) return deleted;
+    let isDone = false;
+    while (!isDone) {
+      const oldest = await this.store.deleteOldest(email, upToId, MAX_CHANGED_AT_ONCE);
+      deleted += oldest.deleted;
+      ({ isDone } = oldest);
+    }
+    return deleted;
+  }
+
+  /** What comes from now on is not meant by all that there are. */
+  async #findUpToId(email: string, { upToId, all }: NotificationChoice): Promise<number | undefined> {
+    return all ? this.store.findLastId(email) : upToId;
   }
 
   /** Tells how many notifications a user has not seen. */

@@ -13,7 +13,7 @@ import type { Logger } from '@messaging/service_kit/log';
 import { pageSize, pageToken } from '@messaging/service_kit/paging';
 import { z } from 'zod';
 import type { NotificationServiceConfig } from '../config.js';
-import { describeNotification, optionalNotificationId, seenNotifications } from '../domain/notification.js';
+import { chosenNotifications, describeNotification, optionalNotificationId } from '../domain/notification.js';
 import { createNotificationService } from '../service.js';
 
 const { NotificationService } = loadProto<ProtoGrpcType>('notification.proto').notification_service;
@@ -68,12 +68,17 @@ export function createGrpcApp(config: NotificationServiceConfig, logger: Logger)
             return {
               notifications: page.items.map(describeNotification),
               next_page_token: page.nextPageToken,
+              last_id: page.lastId,
             };
           },
         ),
 
-        MarkNotificationsRead: unary(seenNotifications, async ({ email, ids, up_to_id }) => ({
-          unread: await notifications.markRead(email, ids, up_to_id),
+        MarkNotificationsRead: unary(chosenNotifications, async ({ email, ids, up_to_id, all }) => ({
+          unread: await notifications.markRead(email, { ids, upToId: up_to_id, all }),
+        })),
+
+        DeleteNotifications: unary(chosenNotifications, async ({ email, ids, up_to_id, all }) => ({
+          deleted: await notifications.deleteNotifications(email, { ids, upToId: up_to_id, all }),
         })),
 
         CountUnread: unary(requiredUserQuery, async ({ email }) => ({

@@ -1,6 +1,6 @@
 import type { RedisConnection } from '@messaging/service_kit/redis/connection';
 import { enqueueLua } from '@messaging/service_kit/redis/outbox';
-import { defineScript } from '@messaging/service_kit/redis/script';
+import { defineScript, requireTypesLua } from '@messaging/service_kit/redis/script';
 import { z } from 'zod';
 import { type NewNotification, type NotificationRecord, notificationRecord } from '../domain/notification.js';
 import { type SubscriptionRecord, subscriptionRecord } from '../domain/subscription.js';
@@ -48,6 +48,15 @@ export interface Slice {
   count: number;
   order: 'newest first' | 'oldest first';
   unreadOnly: boolean;
+}
+
+/** What was read of it. */
+export interface SliceRead {
+  notifications: NotificationRecord[];
+  /** Where the next slice starts; undefined at the end of the list. */
+  nextAfter: number | undefined;
+  /** The id of the user's last notification, whether or not it is in the slice, or deleted; '0' before the first. */
+  lastId: string;
 }
 
 /** The notifications and subscriptions in Redis. */
@@ -99,13 +108,10 @@ export class NotificationStore {
 
   /**
    * Reads a slice of a user's notifications. Those of older versions have no id: they come before the first, and count
-   * down from 0. `nextAfter` is where the next slice starts; undefined at the end of the list.
+   * down from 0. Those that were deleted are left out, so that a slice may have fewer than asked for.
    */
-  async readNotifications(
-    email: string,
-    { after, count, order, unreadOnly }: Slice,
-  ): Promise<{ notifications: NotificationRecord[]; nextAfter: number | undefined }> {
-    const [texts, nextAfter] = await this.#connection.run(
+  async readNotifications(email: string, { after, count, order, unreadOnly }: Slice): Promise<SliceRead> {
+    const [texts, nextAfter, lastId] = await this.#connection.run(
       unreadOnly ? readUnreadScript : readNotificationsScript,
       [key.notifications(email), key.counter(email), key.unread(email)],
       [after ?? '', count, order],
@@ -114,6 +120,7 @@ export class NotificationStore {
     return {
       notifications: parseRecords(inListOrder),
       nextAfter: nextAfter === '' ? undefined : Number(nextAfter),
+      lastId,
     };
   }
 
@@ -140,6 +147,37 @@ export class NotificationStore {
     return ids.map(Number);
   }
 
+  /** Deletes the notifications with these ids. Resolves to how many there were. */
+  async deleteNotifications(email: string, ids: number[]): Promise<number> {
+    return this.#connection.run(
+      deleteScript,
+      [key.notifications(email), key.counter(email), key.unread(email)],
+      ids,
+    );
+  }
+
+  /**
+   * Deletes the oldest notifications with an id up to `upToId`, `count` of them at the most. `isDone` tells whether none
+   * is left; `deleted`, how many were not deleted before.
+   */
+  async deleteOldest(
+    email: string,
+    upToId: number,
+    count: number,
+  ): Promise<{ isDone: boolean; deleted: number }> {
+    const [dropped, deleted] = await this.#connection.run(
+      deleteOldestScript,
+      [key.notifications(email), key.counter(email), key.unread(email), key.notified(email)],
+      [upToId, count],
+    );
+    return { isDone: dropped < count, deleted };
+  }
+
+  /** Resolves to the id of a user's last notification; to 0 before the first. */
+  async findLastId(email: string): Promise<number> {
+    return Number((await this.#redis.get(key.counter(email))) ?? 0);
+  }
+
   async countUnread(email: string): Promise<number> {
     return this.#redis.zcard(key.unread(email));
   }
@@ -158,23 +196,44 @@ export class NotificationStore {
   }
 }
 
-/** Parses them as one list: that takes half as long as one by one. */
+/** Parses them as one list, which takes half as long as one by one, without those that were deleted. */
 function parseRecords(texts: string[]): NotificationRecord[] {
-  return z.array(notificationRecord).parse(JSON.parse(`[${texts.join(',')}]`));
+  const records = z.array(notificationRecord).parse(JSON.parse(`[${texts.join(',')}]`));
+  return records.filter(({ deleted }) => !deleted);
 }
 
-// Redis does not roll back: everything that can fail is checked before the first write.
+/** Records, where the next slice starts, and the last id. */
+const slice = z.tuple([z.array(z.string()), z.string(), z.string()]);
+
+/**
+ * The last notification is at the head of the list, at index 0, and the ids have no gap: what is deleted from between
+ * leaves a tombstone, and is taken away with the oldest.
+ */
+const positionLua = `
+  local last = tonumber(redis.call('GET', KEYS[2]) or 0)
+  local function count(number) return string.format('%.0f', number) end
+  local function at(id) return id >= 1 and id <= last and redis.call('LINDEX', KEYS[1], last - id) end
+`;
+
+/** `drop_oldest(list, unread, notified, last)` takes the oldest notification away, and all that belongs to it. */
+const dropOldestLua = `
+  local function drop_oldest(list, unread, notified, last)
+    local length, record = redis.call('LLEN', list), redis.call('RPOP', list)
+    redis.call('ZREM', unread, string.format('%.0f', last - length + 1))
+    local is_json, notification = pcall(cjson.decode, record)
+    if not is_json then return false end
+    if notification.message_id then redis.call('HDEL', notified, notification.message_id) end
+    return not notification.deleted
+  end
+`;
+
 const addUnlessUnsubscribedScript = defineScript(
   z.tuple([z.enum(['stored', 'repeated', 'unsubscribed']), z.string(), z.string()]),
   `
   ${enqueueLua}
-  local types = { 'hash', 'list', 'string', 'hash', 'zset', 'stream' }
-  for index, expected in ipairs(types) do
-    local found = redis.call('TYPE', KEYS[index]).ok
-    if found ~= expected and found ~= 'none' then
-      return redis.error_reply('WRONGTYPE ' .. KEYS[index] .. ' is a ' .. found .. ', not a ' .. expected)
-    end
-  end
+  ${requireTypesLua}
+  ${dropOldestLua}
+  require_types({ 'hash', 'list', 'string', 'hash', 'zset', 'stream' })
   local receiver, record, message, kept, oldest_kept = unpack(ARGV)
   if message ~= '' and redis.call('HEXISTS', KEYS[4], message) == 1 then return { 'repeated', '', '' } end
   local subscription = redis.call('HGET', KEYS[1], receiver)
@@ -190,57 +249,48 @@ const addUnlessUnsubscribedScript = defineScript(
     local length, oldest = redis.call('LLEN', KEYS[2]), redis.call('LINDEX', KEYS[2], -1)
     local timestamp = string.match(oldest, '"timestamp": ?"(%d%d%d%d%-%d%d%-%d%d[^"]*)"')
     if length <= tonumber(kept) and not (timestamp and timestamp < oldest_kept) then break end
-    redis.call('RPOP', KEYS[2])
-    redis.call('ZREM', KEYS[5], string.format('%.0f', id - length + 1))
-    local is_json, notified = pcall(cjson.decode, oldest)
-    if is_json and notified.message_id then redis.call('HDEL', KEYS[4], notified.message_id) end
+    drop_oldest(KEYS[2], KEYS[5], KEYS[4], id)
   end
   return { 'stored', id, enqueue(KEYS[6], record) }
   `,
 );
 
-/** The last notification is at the head of the list, at index 0, and the ids have no gap. */
-const positionLua = `
-  local last = tonumber(redis.call('GET', KEYS[2]) or 0)
-  local function at(id) return redis.call('LINDEX', KEYS[1], last - id) end
-`;
-
 const readNotificationsScript = defineScript(
-  z.tuple([z.array(z.string()), z.string()]),
+  slice,
   `
   ${positionLua}
   local length = redis.call('LLEN', KEYS[1])
-  local after, count = tonumber(ARGV[1]), tonumber(ARGV[2])
+  local after, wanted = tonumber(ARGV[1]), tonumber(ARGV[2])
   local first, final, next_after
   if ARGV[3] == 'newest first' then
     first = after and math.max(last - after + 1, 0) or 0
-    final = math.min(first + count, length) - 1
+    final = math.min(first + wanted, length) - 1
     if final + 1 < length then next_after = last - final end
   else
     final = math.min(after and last - after or length, length) - 1
-    first = math.max(final - count + 1, 0)
+    first = math.max(final - wanted + 1, 0)
     if first > 0 then next_after = last - first end
   end
-  if first > final then return { {}, '' } end
-  return { redis.call('LRANGE', KEYS[1], first, final), next_after and string.format('%.0f', next_after) or '' }
+  if first > final then return { {}, '', count(last) } end
+  return { redis.call('LRANGE', KEYS[1], first, final), next_after and count(next_after) or '', count(last) }
   `,
 );
 
 const readUnreadScript = defineScript(
-  z.tuple([z.array(z.string()), z.string()]),
+  slice,
   `
   ${positionLua}
-  local count = tonumber(ARGV[2])
+  local wanted = tonumber(ARGV[2])
   local after = ARGV[1] ~= '' and '(' .. ARGV[1]
   local ids
   if ARGV[3] == 'newest first' then
-    ids = redis.call('ZRANGE', KEYS[3], after or '+inf', '-inf', 'BYSCORE', 'REV', 'LIMIT', 0, count + 1)
+    ids = redis.call('ZRANGE', KEYS[3], after or '+inf', '-inf', 'BYSCORE', 'REV', 'LIMIT', 0, wanted + 1)
   else
-    ids = redis.call('ZRANGE', KEYS[3], after or '-inf', '+inf', 'BYSCORE', 'LIMIT', 0, count + 1)
+    ids = redis.call('ZRANGE', KEYS[3], after or '-inf', '+inf', 'BYSCORE', 'LIMIT', 0, wanted + 1)
   end
   local texts = {}
-  for index = 1, math.min(#ids, count) do texts[index] = at(ids[index]) end
-  return { texts, #ids > count and ids[count] or '' }
+  for index = 1, math.min(#ids, wanted) do texts[index] = at(tonumber(ids[index])) end
+  return { texts, #ids > wanted and ids[wanted] or '', count(last) }
   `,
 );
 
@@ -252,12 +302,61 @@ const markReadScript = defineScript(
   for _, argument in ipairs(ARGV) do
     local id = tonumber(argument)
     if redis.call('ZREM', KEYS[3], argument) == 1 then
-      local record = id <= last and at(id)
+      local record = at(id)
       if record then
         redis.call('LSET', KEYS[1], last - id, (string.gsub(record, '"read":false', '"read":true', 1)))
       end
     end
   end
   return redis.call('ZCARD', KEYS[3])
+  `,
+);
+
+const deleteScript = defineScript(
+  z.number(),
+  `
+  ${requireTypesLua}
+  ${positionLua}
+  require_types({ 'list', 'string', 'zset' })
+  local deleted = 0
+  for _, argument in ipairs(ARGV) do
+    local id = tonumber(argument)
+    local record = at(id)
+    local is_json, notification = pcall(cjson.decode, record or '')
+    if is_json and not notification.deleted then
+      local tombstone = cjson.encode({
+        sender_email = '',
+        receiver_email = notification.receiver_email,
+        timestamp = notification.timestamp,
+        read = true,
+        id = notification.id,
+        message_id = notification.message_id,
+        deleted = true,
+      })
+      redis.call('LSET', KEYS[1], last - id, tombstone)
+      redis.call('ZREM', KEYS[3], argument)
+      deleted = deleted + 1
+    end
+  end
+  return deleted
+  `,
+);
+
+const deleteOldestScript = defineScript(
+  z.tuple([z.number(), z.number()]),
+  `
+  ${requireTypesLua}
+  ${positionLua}
+  ${dropOldestLua}
+  require_types({ 'list', 'string', 'zset', 'hash' })
+  local up_to_id, wanted = tonumber(ARGV[1]), tonumber(ARGV[2])
+  local dropped, deleted = 0, 0
+  while dropped < wanted do
+    local length = redis.call('LLEN', KEYS[1])
+    if length == 0 or last - length + 1 > up_to_id then break end
+    if drop_oldest(KEYS[1], KEYS[3], KEYS[4], last) then deleted = deleted + 1 end
+    dropped = dropped + 1
+  end
+  return { dropped, deleted }
   `,
 );

@@ -14,6 +14,21 @@ export function defineScript<Reply>(reply: z.ZodType<Reply>, lua: string): Scrip
   return { lua, sha: createHash('sha1').update(lua).digest('hex'), reply };
 }
 
+/**
+ * Lua for a script that writes: `require_types(types)` fails where a key in `KEYS` holds something else than the type at
+ * its place. Redis does not roll back, so whatever can fail has to be checked before the first write.
+ */
+export const requireTypesLua = `
+  local function require_types(types)
+    for index, expected in ipairs(types) do
+      local found = redis.call('TYPE', KEYS[index]).ok
+      if found ~= expected and found ~= 'none' then
+        error({ err = 'WRONGTYPE ' .. KEYS[index] .. ' is a ' .. found .. ', not a ' .. expected })
+      end
+    end
+  end
+`;
+
 /** A script with what it works on. */
 export interface ScriptCall {
   script: Script<unknown>;

@@ -1,3 +1,4 @@
+import { STATUS_CODES } from 'node:http';
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
 import { errorKinds, ServiceError, toServiceError } from '../errors.js';
 import type { Dependency } from '../lifecycle.js';
@@ -5,6 +6,7 @@ import { type Logger, SLOW_REQUEST_MS } from '../log.js';
 import { InFlight, type RequestContext } from '../request.js';
 import { type EventHandler, sendEvents } from './event-stream.js';
 
+const PROBLEM_TYPE = 'application/problem+json';
 const BODY_LIMIT_BYTES = 100 * 1024;
 
 /** What a REST door says about its service. */
@@ -128,16 +130,25 @@ function logRequests(logger: Logger): RequestHandler {
   };
 }
 
-/** The one place that turns an error into an HTTP answer. */
+/**
+ * The one place that turns an error into an HTTP answer: as all answers are, or as a problem (RFC 9457) where the caller
+ * would rather have one.
+ */
 function answerError(logger: Logger): ErrorRequestHandler {
-  return (thrown: unknown, _request, response, next) => {
+  return (thrown: unknown, request, response, next) => {
     const error = readingError(thrown) ?? toServiceError(thrown);
     if (error.kind === 'internal') logger.error({ err: error.cause ?? error }, 'failed');
     if (response.headersSent) {
       next(thrown);
       return;
     }
-    response.status(errorKinds[error.kind].http).json({ success: false, message: error.message });
+    const status = errorKinds[error.kind].http;
+    response.status(status);
+    if (request.accepts('application/json', PROBLEM_TYPE) === PROBLEM_TYPE) {
+      response.type(PROBLEM_TYPE).json({ title: STATUS_CODES[status], status, detail: error.message });
+    } else {
+      response.json({ success: false, message: error.message });
+    }
   };
 }
 

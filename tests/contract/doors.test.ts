@@ -36,6 +36,7 @@ const restDoors = [
     routes: [
       'POST /messages',
       'GET /messages',
+      'DELETE /messages/{message_id}',
       'GET /conversations',
       'POST /conversations/read',
       'GET /list_conversations',
@@ -49,6 +50,8 @@ const restDoors = [
       'GET /list_notifications',
       'GET /notifications',
       'POST /notifications/read',
+      'DELETE /notifications',
+      'DELETE /notifications/{id}',
       'GET /notifications/unread_count',
       'GET /subscriptions/{email}',
       'PUT /subscriptions/{email}',
@@ -115,6 +118,31 @@ for (const { service, ask, routes, sendBody } of restDoors) {
       expectRefusal(await ask().patch('/users').send({}), 404);
       expectRefusal(await ask().get('/__proto__'), 404);
     });
+
+    it.each([
+      ['application/problem+json'],
+      ['application/problem+json, application/json;q=0.9'],
+      ['text/html, application/problem+json'],
+    ])('answers with a problem to who accepts %s', async (accepted) => {
+      const unknown = await ask().get('/nothing/here').set('Accept', accepted);
+      expect(unknown.headers['content-type']).toMatch(/^application\/problem\+json\b/);
+      expect([unknown.status, JSON.parse(unknown.text)]).toStrictEqual([
+        404,
+        { title: 'Not Found', status: 404, detail: expect.stringContaining('/nothing/here') },
+      ]);
+      const malformed = await asJson(sendBody()).set('Accept', accepted).send('{');
+      expect([malformed.status, JSON.parse(malformed.text)]).toStrictEqual([
+        400,
+        { title: 'Bad Request', status: 400, detail: 'The body is not valid JSON' },
+      ]);
+    });
+
+    it.each(['*/*', 'application/*', 'application/json, application/problem+json', 'text/html'])(
+      'answers as always to who accepts %s',
+      async (accepted) => {
+        expectRefusal(await ask().get('/nothing/here').set('Accept', accepted), 404);
+      },
+    );
 
     it('answers 400 in JSON to malformed JSON', async () => {
       for (const body of ['{', '{"email": }', "{'email': 'alice@example.com'}", 'alice', '\u0000']) {

@@ -111,7 +111,7 @@ describe('ListNotifications', () => {
   });
 
   it('lists nothing for nobody', async () => {
-    const answer = { notifications: [], next_page_token: '' };
+    const answer = { notifications: [], next_page_token: '', last_id: '0' };
     expect(await ListNotifications({ email: newEmail('nobody') })).toStrictEqual(answer);
     expect(await ListNotifications({ email: newEmail('nobody'), after_id: '0' })).toStrictEqual(answer);
     expect(await ListNotifications({ email: newEmail('nobody'), unread_only: true })).toStrictEqual(answer);

@@ -122,6 +122,21 @@ describe('ListUsers', () => {
   });
 });
 
+describe('GetUser', () => {
+  it('answers with the account, and never its password', async () => {
+    const { email, name } = await signUp('alice');
+    expect(await grpc.users.GetUser({ email: ` ${email.toUpperCase()}` })).toStrictEqual({
+      user: { email, name },
+    });
+  });
+
+  it('answers NOT_FOUND where there is none', async () => {
+    const call = grpc.users.GetUser({ email: newEmail('nobody') });
+    await expect(call).rejects.toMatchObject({ code: status.NOT_FOUND });
+    await expectInvalidArgument(grpc.users.GetUser({}), /email is required/);
+  });
+});
+
 describe('ListUsersPage', () => {
   it('lists everyone once, a page at a time, to an empty next_page_token', async () => {
     const listed: unknown[] = [];

@@ -88,6 +88,37 @@ test('what is too old goes, two with each that is stored, whoever has stored it'
   );
 });
 
+test('messages are kept for as long as is configured, two of the oldest going with each that is sent', async () => {
+  for (const name of ['user_service_grpc', 'user_service_api', 'message_service_grpc'] as const) {
+    suite.startProcess(name, { MESSAGE_MAX_AGE_DAYS: '30' });
+  }
+  await suite.waitUntilReady();
+  const [alice, bob] = ['alice@example.com', 'bob@example.com'];
+  for (const name of [alice, bob]) {
+    const account = { email: name, password: 'secret', name };
+    await clients.rest.users().post('/users').send(account).expect(201);
+  }
+  const { SendMessage, GetMessages, ListConversations } = clients.grpc.messages;
+  const send = (content: string) =>
+    SendMessage({ message: { sender_email: alice, receiver_email: bob, content } });
+  for (const content of ['one', 'two', 'three', 'four']) await send(content);
+  for (const [id, age] of [31, 400, 29, 1].entries()) {
+    const key = `message:${id + 1}`;
+    const record = JSON.parse((await clients.redis(1).get(key)) ?? '');
+    await clients.redis(1).set(key, JSON.stringify({ ...record, timestamp: day(age) }));
+  }
+  await send('five');
+  const list = async () => {
+    const { messages } = await GetMessages({ user_email: bob });
+    return messages.map(({ content }) => content);
+  };
+  await waitFor(async () => (await list()).length === 3, { what: 'the old messages are gone' });
+  expect(await list()).toEqual(['three', 'four', 'five']);
+  expect(await clients.redis(1).keys('message:*')).toHaveLength(3);
+  const { conversations } = await ListConversations({ user_email: bob });
+  expect(conversations).toMatchObject([{ email: alice, unread: 3, last_message: { content: 'five' } }]);
+});
+
 test('what is trimmed while FrontendService is away is shown all the same, once it is back', async () => {
   await notify(1, 3 * KEPT);
   expect(await clients.redis(2).llen(`notifications:${email}`)).toBe(KEPT);

@@ -95,6 +95,7 @@ export function connect(addresses: Addresses, redisAddress: { host: string; port
         CheckUsersExist: unary('user_service_grpc', users.CheckUsersExist),
         CheckUsersExistStream: stream('user_service_grpc', users.CheckUsersExistStream),
         ListUsers: unary('user_service_grpc', users.ListUsers),
+        GetUser: unary('user_service_grpc', users.GetUser),
         ListUsersPage: unary('user_service_grpc', users.ListUsersPage),
       },
       messages: {
@@ -102,6 +103,7 @@ export function connect(addresses: Addresses, redisAddress: { host: string; port
         GetMessages: unary('message_service_grpc', messages.GetMessages),
         ListConversations: unary('message_service_grpc', messages.ListConversations),
         MarkConversationRead: unary('message_service_grpc', messages.MarkConversationRead),
+        DeleteMessage: unary('message_service_grpc', messages.DeleteMessage),
       },
       notifications: {
         CreateNotification: unary('notification_service_grpc', notifications.CreateNotification),
@@ -112,6 +114,7 @@ export function connect(addresses: Addresses, redisAddress: { host: string; port
         ),
         ListNotifications: unary('notification_service_grpc', notifications.ListNotifications),
         MarkNotificationsRead: unary('notification_service_grpc', notifications.MarkNotificationsRead),
+        DeleteNotifications: unary('notification_service_grpc', notifications.DeleteNotifications),
         CountUnread: unary('notification_service_grpc', notifications.CountUnread),
         CheckUserSubscribed: unary('notification_service_grpc', notifications.CheckUserSubscribed),
         SubscribeUser: unary('notification_service_grpc', notifications.SubscribeUser),

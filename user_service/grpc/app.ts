@@ -1,6 +1,6 @@
 import type { ProtoGrpcType } from '@messaging/proto_definitions/user';
 import type { UserServiceHandlers } from '@messaging/proto_definitions/user_service/UserService';
-import { optionalEmail } from '@messaging/service_kit/email';
+import { optionalEmail, requiredEmail } from '@messaging/service_kit/email';
 import { batchOf } from '@messaging/service_kit/grpc/handlers';
 import { loadProto } from '@messaging/service_kit/grpc/proto';
 import { GrpcServer } from '@messaging/service_kit/grpc/server';
@@ -15,6 +15,7 @@ const { UserService } = loadProto<ProtoGrpcType>('user.proto').user_service;
 
 const credentials = z.object({ email: optionalEmail, password: z.string().default('') });
 const userQuery = z.object({ email: optionalEmail });
+const accountQuery = z.object({ email: requiredEmail });
 const usersQuery = z.object({ emails: batchOf(optionalEmail) });
 const nothing = z.object({});
 const pageQuery = z.object({ page_size: pageSize, page_token: pageToken });
@@ -43,6 +44,8 @@ export function createGrpcApp(config: UserServiceConfig, logger: Logger): Compon
       CheckUsersExistStream: stream(usersQuery, checkUsersExist),
 
       ListUsers: unary(nothing, async () => ({ users: await users.listAllUsers() })),
+
+      GetUser: unary(accountQuery, async ({ email }) => ({ user: await users.getUser(email) })),
 
       ListUsersPage: unary(pageQuery, async ({ page_size, page_token }) => {
         const page = await users.listUsers({ size: page_size, token: page_token });

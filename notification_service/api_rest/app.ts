@@ -37,8 +37,8 @@ export function createRestApp(config: NotificationServiceConfig, logger: Logger)
     { name: 'NotificationService', dependencies: [redis], peers: [frontendService] },
     (add) => {
       add('get', '/list_notifications', async (request, response) => {
-        const listed = await notifications.listNotifications(readEmailQuery(request));
-        response.json({ success: true, notifications: listed });
+        const listed = await notifications.listNotificationsAsJson(readEmailQuery(request));
+        response.type('json').send(`{"success":true,"notifications":${listed}}`);
       });
 
       add('get', '/notifications', async (request, response) => {

@@ -48,9 +48,12 @@ export class Notifications {
     return added.result !== 'unsubscribed';
   }
 
-  /** Lists all of a user's notifications, newest first. */
-  async listNotifications(email: string): Promise<NotificationRecord[]> {
-    return this.#lists(() => this.store.listNotifications(email));
+  /**
+   * Lists all of a user's notifications, newest first, as one JSON array: to parse them only for writing them again took a
+   * third of the time.
+   */
+  async listNotificationsAsJson(email: string): Promise<string> {
+    return this.#lists(() => this.store.readAllAsJson(email));
   }
 
   /**

@@ -101,9 +101,10 @@ export class NotificationStore {
     return new Date(Date.now() - this.#retention.notificationMaxAgeDays * DAY_MS).toISOString();
   }
 
-  async listNotifications(email: string): Promise<NotificationRecord[]> {
+  /** Reads all of a user's notifications, newest first, as one JSON array, in which they are as they are stored. */
+  async readAllAsJson(email: string): Promise<string> {
     const texts = await this.#redis.lrange(key.notifications(email), 0, -1);
-    return parseRecords(texts);
+    return `[${texts.filter((text) => !text.includes(DELETED)).join(',')}]`;
   }
 
   /**
@@ -195,6 +196,9 @@ export class NotificationStore {
     return this.#connection.client;
   }
 }
+
+/** What only the JSON of a tombstone has: within a string, JSON escapes quotes. */
+const DELETED = '"deleted":true';
 
 /** Parses them as one list, which takes half as long as one by one, without those that were deleted. */
 function parseRecords(texts: string[]): NotificationRecord[] {

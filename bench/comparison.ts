@@ -2,7 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { type Call, grpcCall, restCall } from './calls.js';
 import { type Check, checkAnswers, checkStored } from './checks.js';
+import { Beside } from './drivers/beside.js';
 import { RedisPing } from './drivers/redis-benchmark.js';
+import type { Load } from './drivers/load.js';
 import type { Answers } from './floors/answers.js';
 import { type Comparison, measureInRounds, type Measurements, type Target } from './measure.js';
 import { watchMemory } from './memory.js';
@@ -35,28 +37,41 @@ interface Plan {
   inFlight: readonly number[];
   /** What a call leaves behind, where it is no read. */
   leaves?: 'message' | 'notification';
+  /** What goes on meanwhile: then the suite is compared with itself, without. */
+  beside?: { call: Call; inFlight: number };
 }
 
 const listNotificationsAnswer = z.object({ notifications: z.array(z.unknown()).length(PAGE_SIZE) });
 const listConversationsAnswer = z.object({ conversations: z.tuple([z.literal(email.friend)]) });
 
-const plans: readonly Plan[] = [
+const sendMessage = grpcCall(
+  'message_service_grpc',
+  messageService.SendMessage,
   {
-    name: 'SendMessage',
-    call: grpcCall(
-      'message_service_grpc',
-      messageService.SendMessage,
-      {
-        message: {
-          sender_email: email.sender,
-          receiver_email: email.receiver,
-          content: 'Hello, how are you?',
-        },
-      },
-      ({ success }) => success === true,
-    ),
-    inFlight: [1, 16, 64, 256],
+    message: {
+      sender_email: email.sender,
+      receiver_email: email.receiver,
+      content: 'Hello, how are you?',
+    },
+  },
+  ({ success }) => success === true,
+);
+const logIn = grpcCall(
+  'user_service_grpc',
+  userService.AuthenticateUser,
+  { email: email.sender, password: PASSWORD },
+  ({ success }) => success === true,
+);
+const LOG_INS_IN_FLIGHT = 4;
+
+const plans: readonly Plan[] = [
+  { name: 'SendMessage', call: sendMessage, inFlight: [1, 16, 64, 256], leaves: 'message' },
+  {
+    name: `SendMessage beside ${LOG_INS_IN_FLIGHT} log-ins at a time`,
+    call: sendMessage,
+    inFlight: [1, 64],
     leaves: 'message',
+    beside: { call: logIn, inFlight: LOG_INS_IN_FLIGHT },
   },
   {
     name: 'CheckUserExists',
@@ -119,16 +134,7 @@ const plans: readonly Plan[] = [
     ),
     inFlight: [64],
   },
-  {
-    name: 'AuthenticateUser',
-    call: grpcCall(
-      'user_service_grpc',
-      userService.AuthenticateUser,
-      { email: email.sender, password: PASSWORD },
-      ({ success }) => success === true,
-    ),
-    inFlight: [4],
-  },
+  { name: 'AuthenticateUser', call: logIn, inFlight: [LOG_INS_IN_FLIGHT] },
 ];
 
 /** Everything that is up at once. Only one of them is under load at a time. */
@@ -172,8 +178,11 @@ export async function runComparison(
     markdown: [
       callsTable(measurements, 'suite'),
       comparisonTable(measurements, ['suite', 'plain port']),
+      comparisonTable(measurements, ['beside', 'alone']),
       memoryTable(memory),
-    ].join('\n\n'),
+    ]
+      .filter((table) => table !== '')
+      .join('\n\n'),
     json: { measurements, memory },
   };
 }
@@ -237,7 +246,7 @@ async function retry(attempt: () => Promise<unknown>): Promise<void> {
 }
 
 function createComparison(
-  { name, call, inFlight, leaves }: Plan,
+  { name, call, inFlight, leaves, beside }: Plan,
   systems: Systems,
   processes: Processes,
 ): Comparison {
@@ -253,13 +262,20 @@ function createComparison(
   };
 
   const suiteAddress = suite.addresses[call.process];
+  const onSuite = (target: string, load: Load): Target => ({
+    name: target,
+    load,
+    processes: suite.processes,
+    check: leaves === undefined ? answersOf(suiteAddress) : storedIn(suite.redis),
+  });
+  const load = call.createLoad(suiteAddress, folder);
+  if (beside) {
+    const other = beside.call.createLoad(suite.addresses[beside.call.process], folder);
+    const both = new Beside(load, other, beside.inFlight);
+    return { name, inFlight, targets: [onSuite('beside', both), onSuite('alone', load)] };
+  }
   const targets: Target[] = [
-    {
-      name: 'suite',
-      load: call.createLoad(suiteAddress, folder),
-      processes: suite.processes,
-      check: leaves === undefined ? answersOf(suiteAddress) : storedIn(suite.redis),
-    },
+    onSuite('suite', load),
     {
       name: 'floor',
       load: call.createLoad(floor.address, folder),

@@ -8,8 +8,9 @@ import type { Watched, WatchedRound } from './watchers.js';
 const KILOBYTE = 1024;
 const MEGABYTE = 1024 * KILOBYTE;
 
-/** A Markdown table. Columns after the first are figures. */
+/** A Markdown table. Columns after the first are figures. Without rows it is nothing. */
 function table(columns: readonly string[], rows: readonly (readonly string[])[]): string {
+  if (rows.length === 0) return '';
   const alignment = columns.map((_, position) => (position === 0 ? '---' : '---:'));
   return [columns, alignment, ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 }

@@ -18,6 +18,9 @@ import { waitUntil } from './wait-until.js';
 
 /** How much is on its way to Redis at once. */
 const CHUNK = 4_096;
+
+/** Nobody waits for what is stored here. */
+const context = { deadline: Infinity };
 const TIMEOUT_MS = 60_000;
 const WRITE_TIMEOUT_MS = 10 * 60_000;
 
@@ -72,7 +75,7 @@ export class Seed {
     const store = new UserStore(this.connections.users);
     await this.#inChunks(emails.length, async (position) => {
       const email = emails[position] ?? '';
-      await store.createUser({ name: email, email, password: '' });
+      await store.createUser({ name: email, email, password: '' }, context);
     });
     // They need no subscribing: whoever has not unsubscribed is notified.
     await this.connections.users.client.del(SUBSCRIBE_STREAM);
@@ -84,7 +87,11 @@ export class Seed {
     await this.#inChunks(count, async (position) => {
       const [senderEmail, receiverEmail] = position % 2 === 0 ? [one, other] : [other, one];
       const content = `Hello, how are you? This is message ${position}.`;
-      await store.addMessage({ senderEmail, receiverEmail, content, requestId: undefined }, new Date());
+      await store.addMessage(
+        { senderEmail, receiverEmail, content, requestId: undefined },
+        new Date(),
+        context,
+      );
       // Nobody is to be notified of these; kept to the end, the entries would take more memory than the messages.
       if (position % CHUNK === 0) await this.connections.messages.client.del(NOTIFY_STREAM);
     });
@@ -98,13 +105,16 @@ export class Seed {
       notificationMaxAgeDays: 1,
     });
     await this.#inChunks(count, async () => {
-      await store.addUnlessUnsubscribed({
-        sender_email: sender,
-        receiver_email: receiver,
-        timestamp: new Date().toISOString(),
-        read: false,
-        message_id: undefined,
-      });
+      await store.addUnlessUnsubscribed(
+        {
+          sender_email: sender,
+          receiver_email: receiver,
+          timestamp: new Date().toISOString(),
+          read: false,
+          message_id: undefined,
+        },
+        context,
+      );
     });
     await this.connections.notifications.client.del(PUSH_STREAM);
   }

@@ -32,7 +32,7 @@ export function createMessageService(config: MessageServiceConfig, logger: Logge
   const outbox = new Outbox(redis, logger, {
     stream: NOTIFY_STREAM,
     entry: pendingNotification,
-    deliver: (entry) => notifications.createNotification(entry),
+    deliver: (entry, context) => notifications.createNotification(entry, context),
   });
   const notifier = new Notifier(outbox, notifications, config.notifyWaitMs);
   return {

@@ -27,7 +27,7 @@ export function createNotificationService(
   const outbox = new Outbox(redis, logger, {
     stream: PUSH_STREAM,
     entry: notificationRecord,
-    deliver: (notification) => frontend.push(notification),
+    deliver: (notification, context) => frontend.push(notification, context),
   });
   return {
     notifications: new Notifications(new NotificationStore(redis, config), outbox, frontend),

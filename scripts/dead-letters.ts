@@ -152,6 +152,7 @@ async function replay(client: Redis, { stream, id }: DeadLetter): Promise<number
 // Enqueued like every other entry, hence claimed at once: relays look at nothing else. That of any replica takes it up
 // once the claim is idle.
 const replayScript = defineScript(
+  'replay',
   z.enum(['replayed', 'gone', 'unreadable']),
   `
   ${enqueueLua}
@@ -159,7 +160,8 @@ const replayScript = defineScript(
   if not letter then return 'gone' end
   local fields = letter[2]
   if fields[1] ~= 'entry' then return 'unreadable' end
-  enqueue(KEYS[1], fields[2])
+  -- All but the reason that it died of.
+  enqueue(KEYS[1], unpack(fields, 2, fields[#fields - 1] == 'reason' and #fields - 2 or #fields))
   redis.call('XDEL', KEYS[2], ARGV[1])
   if redis.call('XLEN', KEYS[2]) == 0 then redis.call('DEL', KEYS[2]) end
   return 'replayed'

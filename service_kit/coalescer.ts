@@ -1,4 +1,5 @@
 import { ServiceError } from './errors.js';
+import { type Span, tracing } from './tracing.js';
 
 /** The most items of one batch: every batch RPC of the suite takes as many. */
 export const MAX_BATCH_ITEMS = 256;
@@ -37,6 +38,8 @@ interface Waiting<Item, Result> {
   deadline: number;
   resolve: (result: Result) => void;
   reject: (reason: unknown) => void;
+  /** Runs what is done for the batch as a part of this item's trace; undefined while nothing is traced. */
+  inItsTrace: Span['run'] | undefined;
 }
 
 /**
@@ -76,7 +79,7 @@ export class Coalescer<Item, Result> {
       throw new ServiceError('tooMany', `${name} has too much to do; try again shortly`);
     }
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ item, deadline, resolve, reject });
+      this.#waiting.push({ item, deadline, resolve, reject, inItsTrace: tracing?.capture() });
       if (this.#isScheduled) return;
       this.#isScheduled = true;
       // After everything that is asked in the same turn, before any input or output.
@@ -112,10 +115,10 @@ export class Coalescer<Item, Result> {
     const slow = setTimeout(goOn, SLOW_AFTER_MS);
     try {
       const deadline = batch.reduce((latest, waiting) => Math.max(latest, waiting.deadline), 0);
-      const outcomes = await this.#options.send(
-        batch.map(({ item }) => item),
-        deadline,
-      );
+      const items = batch.map(({ item }) => item);
+      const send = () => this.#options.send(items, deadline);
+      // Else it would show in the trace of whoever asked last before it could be sent.
+      const outcomes = await (batch[0]?.inItsTrace?.(send) ?? send());
       if (outcomes.length !== batch.length) {
         throw new Error(`${this.#options.name} answered ${outcomes.length} of ${batch.length} items`);
       }

@@ -29,6 +29,12 @@ export const variable = {
       .regex(/^([\w.-]+:\d{1,5}|[\d.]+:\d{1,5}(,[\d.]+:\d{1,5})+)$/, expectedAddress(standard))
       .refine(hasPorts, expectedAddress(standard))
       .default(standard),
+  /** Where something is reached by HTTP; there is no default. */
+  url: (example: string) =>
+    z
+      .string()
+      .regex(/^https?:\/\/[\w.:[\]-]+(\/\S*)?$/, expected('an http or https address', example))
+      .optional(),
   /** A duration in milliseconds, from 1 ms to 10 minutes. */
   durationMs: (standard: number) => number(1, 600_000, 'a number of milliseconds from 1 to 600000', standard),
   /** A whole number within bounds. */
@@ -85,6 +91,9 @@ export const processVariables = {
   SHUTDOWN_GRACE_MS: variable.durationMs(8_000),
   REQUEST_TIMEOUT_MS: variable.durationMs(10_000),
   MAX_IN_FLIGHT: variable.count(10_000, 1, 1_000_000),
+  // Switches tracing on. OpenTelemetry's SDK reads this and its other variables, all standard, by itself.
+  OTEL_EXPORTER_OTLP_ENDPOINT: variable.url('http://localhost:4318'),
+  OTEL_EXPORTER_OTLP_PROTOCOL: variable.choice(['http/protobuf', 'http/json'], 'http/protobuf'),
 };
 
 /** What every process with a Redis reads. */
@@ -106,6 +115,8 @@ export interface ProcessConfig {
   requestTimeoutMs: number;
   /** How many requests one process works on; more are refused at once. */
   maxInFlight: number;
+  /** How spans are written, where there is somewhere to hand them over to; undefined while tracing is off. */
+  traceProtocol: 'http/protobuf' | 'http/json' | undefined;
 }
 
 /** Where Redis is. */
@@ -126,6 +137,8 @@ export function processConfig(variables: z.output<z.ZodObject<typeof processVari
     shutdownGraceMs: variables.SHUTDOWN_GRACE_MS,
     requestTimeoutMs: variables.REQUEST_TIMEOUT_MS,
     maxInFlight: variables.MAX_IN_FLIGHT,
+    traceProtocol:
+      variables.OTEL_EXPORTER_OTLP_ENDPOINT === undefined ? undefined : variables.OTEL_EXPORTER_OTLP_PROTOCOL,
   };
 }
 

@@ -1,5 +1,6 @@
 import { ConfigError, type ProcessConfig } from './config.js';
 import { createLogger, type Logger } from './log.js';
+import { startTracing, tracing } from './tracing.js';
 
 /** A part of a process that is started and stopped: a server, a connection. */
 export interface Component {
@@ -24,6 +25,9 @@ export interface VitalDependency extends Dependency {
 /** Ctrl-C under a process runner arrives twice within 50 ms: only a later second signal means "now". */
 const SECOND_SIGNAL_AFTER_MS = 1_000;
 
+/** How long a stop waits for whoever takes the spans. */
+const LAST_SPANS_MS = 2_000;
+
 /**
  * Runs a process: reads its configuration, starts its components in the order given, and stops them in
  * reverse on SIGTERM or SIGINT. Exits with 0 after a stop, with 1 when it could not start or broke.
@@ -37,6 +41,7 @@ export async function runProcess<Config extends ProcessConfig>(
   let logger: Logger;
   try {
     config = loadConfig();
+    if (config.traceProtocol) await startTracing(name, config.traceProtocol);
     logger = await createLogger(name, config.logLevel, config.logFormat);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
@@ -52,6 +57,7 @@ export async function runProcess<Config extends ProcessConfig>(
   process.on('unhandledRejection', fail);
 
   const components = createComponents(config, logger);
+  reportTracing(logger);
   let stoppingSince: number | undefined;
   const stop = async (signal: NodeJS.Signals) => {
     if (stoppingSince !== undefined) {
@@ -61,6 +67,7 @@ export async function runProcess<Config extends ProcessConfig>(
     stoppingSince = Date.now();
     logger.info({ signal }, 'stopping');
     for (const component of components.toReversed()) await component.stop(config.shutdownGraceMs);
+    await tracing?.stop(Math.min(config.shutdownGraceMs, LAST_SPANS_MS));
     logger.info('stopped');
     process.exit(0);
   };
@@ -68,4 +75,16 @@ export async function runProcess<Config extends ProcessConfig>(
   process.on('SIGINT', (signal) => void stop(signal));
 
   for (const component of components) await component.start();
+}
+
+/** Says once an outage of the collector that spans are lost: nothing else suffers from it. */
+function reportTracing(logger: Logger): void {
+  let lastReason: string | undefined;
+  tracing?.onFailure((reason) => {
+    logger[reason === lastReason ? 'debug' : 'warn'](
+      { reason },
+      'spans could not be handed over; they are lost',
+    );
+    lastReason = reason;
+  });
 }

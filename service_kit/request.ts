@@ -4,6 +4,11 @@ import { ServiceError } from './errors.js';
 export interface RequestContext {
   /** When the caller stops waiting, in milliseconds since the epoch. It is answered by then. */
   readonly deadline: number;
+  /**
+   * What is told of it in every process's log, whoever else works on it; undefined where nobody asked for it. Not to be confused with
+   * the id by which a repeated message is known again.
+   */
+  readonly requestId?: string | undefined;
 }
 
 /** @throws {ServiceError} `tooSlow` when the deadline has passed: nobody waits for what would be done now. */

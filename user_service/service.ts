@@ -29,7 +29,7 @@ export function createUserService(config: UserServiceConfig, logger: Logger): Us
   const subscriptions = new Outbox(redis, logger, {
     stream: SUBSCRIBE_STREAM,
     entry: pendingSubscription,
-    deliver: ({ email }) => notifications.subscribe(email),
+    deliver: ({ email }, context) => notifications.subscribe(email, context),
   });
   const passwords = new Passwords({
     cost: config.bcryptCost,

@@ -185,9 +185,11 @@ function readLastEventId(request: Request): string | undefined {
 async function* toServerSentEvents(events: AsyncIterable<LiveEvent>): AsyncGenerator<ServerSentEvent, void> {
   for await (const event of events) {
     switch (event.type) {
-      case 'notification':
-        yield { event: 'notification', id: event.notification.id, data: event.notification };
+      case 'notification': {
+        const { traceparent, ...data } = event.notification;
+        yield { event: 'notification', id: data.id, data, traceparent };
         break;
+      }
       case 'interrupted':
         yield { event: 'interrupted', data: {} };
         break;

@@ -3,6 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ServiceError } from '@messaging/service_kit/errors';
 import type { Logger } from '@messaging/service_kit/log';
 import type { Page } from '@messaging/service_kit/paging';
+import type { RequestContext } from '@messaging/service_kit/request';
+import { tracing } from '@messaging/service_kit/tracing';
 import type { NotificationGateway } from '../clients/notification-gateway.js';
 import type { Fanout } from '../fanout/fanout.js';
 import type { Notification } from './notification.js';
@@ -32,11 +34,13 @@ export class Feed {
   }
 
   /** Shows a notification: a line in the log, where whoever runs the suite sees it arrive, and to all who watch. */
-  show(notification: Notification): void {
+  show(notification: Notification, { requestId }: RequestContext): void {
     const { sender_email, receiver_email, id } = notification;
-    this.logger.info({ from: sender_email, to: receiver_email, id }, 'notification');
-    this.#arrive(notification);
-    this.fanout.publish(notification);
+    this.logger.info({ from: sender_email, to: receiver_email, id, requestId }, 'notification');
+    const traceparent = tracing?.traceparent;
+    const shown = traceparent === undefined ? notification : { ...notification, traceparent };
+    this.#arrive(shown);
+    this.fanout.publish(shown);
   }
 
   /**

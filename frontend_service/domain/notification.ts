@@ -9,6 +9,8 @@ export const notification = z.object({
   /** Counts the receiver's notifications, from 1 without a gap; missing where its sender did not give one. */
   id: z.string().exactOptional(),
   message_id: z.string().exactOptional(),
+  /** What brings it, for the trace of that; missing while nothing is traced. */
+  traceparent: z.string().exactOptional(),
 });
 export type Notification = z.output<typeof notification>;
 

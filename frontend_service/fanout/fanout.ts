@@ -139,6 +139,7 @@ function parseJson(text: string): unknown {
 }
 
 const publishScript = defineScript(
+  'publish',
   z.unknown(),
   `for index = 1, #ARGV, 2 do redis.call('PUBLISH', ARGV[index], ARGV[index + 1]) end`,
 );

@@ -5,6 +5,7 @@ import { loadProto } from '@messaging/service_kit/grpc/proto';
 import { GrpcServer } from '@messaging/service_kit/grpc/server';
 import type { Component } from '@messaging/service_kit/lifecycle';
 import type { Logger } from '@messaging/service_kit/log';
+import type { RequestContext } from '@messaging/service_kit/request';
 import { z } from 'zod';
 import type { FrontendServiceConfig } from '../config.js';
 import { type Notification, notification } from '../domain/notification.js';
@@ -31,8 +32,8 @@ const watchRequest = z.object({
 export function createGrpcApp(config: FrontendServiceConfig, logger: Logger): Component[] {
   const { feed, components } = createFeedService(config, logger);
 
-  const receive = async (shown: Notification) => {
-    feed.show(shown);
+  const receive = async (shown: Notification, context: RequestContext) => {
+    feed.show(shown, context);
     return { success: true };
   };
 

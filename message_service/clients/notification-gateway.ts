@@ -19,7 +19,8 @@ export class NotificationGateway {
     this.peer = new Peer('NotificationService', address, timeoutMs, logger, NotificationService);
     const { client } = this.peer;
     this.#create = this.peer.coalesce({
-      request: (notifications: PendingNotification[]) => ({ notifications }),
+      path: NotificationService.service.CreateNotifications.path,
+      request: (notifications: PendingNotification[], origins) => ({ notifications, ...origins }),
       unary: (request, options, callback: requestCallback<CreateNotificationsResponse__Output>) =>
         client.CreateNotifications(request, options, callback),
       stream: () => client.CreateNotificationsStream(),
@@ -33,7 +34,7 @@ export class NotificationGateway {
    *
    * @throws {ServiceError} when NotificationService does not say that it has done so.
    */
-  async createNotification(notification: PendingNotification): Promise<void> {
-    await this.#create(notification, { deadline: Infinity });
+  async createNotification(notification: PendingNotification, context: RequestContext): Promise<void> {
+    await this.#create(notification, context);
   }
 }

@@ -19,7 +19,8 @@ export class UserGateway {
     this.peer = new Peer('UserService', address, timeoutMs, logger, UserService);
     const { client } = this.peer;
     this.#checkExists = this.peer.coalesce({
-      request: (emails: string[]) => ({ emails }),
+      path: UserService.service.CheckUsersExist.path,
+      request: (emails: string[], origins) => ({ emails, ...origins }),
       unary: (request, options, callback: requestCallback<CheckUsersExistResponse__Output>) =>
         client.CheckUsersExist(request, options, callback),
       stream: () => client.CheckUsersExistStream(),

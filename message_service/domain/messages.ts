@@ -62,17 +62,21 @@ export class Messages {
   async sendMessage(message: NewMessage, context: RequestContext): Promise<SendOutcome> {
     const { senderEmail, receiverEmail } = message;
     const earlier = await this.store.findRequest(message);
-    if (earlier) return this.#conclude(earlier, message);
+    if (earlier) return this.#conclude(earlier, message, context);
 
     const [senderExists, receiverExists] = await this.#exist(senderEmail, receiverEmail, context);
     if (!senderExists) return { status: 'unknownSender' };
     if (!receiverExists) return { status: 'unknownReceiver' };
 
     checkDeadline(context);
-    return this.#conclude(await this.store.addMessage(message, new Date()), message);
+    return this.#conclude(await this.store.addMessage(message, new Date(), context), message, context);
   }
 
-  async #conclude(added: AddOutcome, { senderEmail, receiverEmail }: NewMessage): Promise<SendOutcome> {
+  async #conclude(
+    added: AddOutcome,
+    { senderEmail, receiverEmail }: NewMessage,
+    context: RequestContext,
+  ): Promise<SendOutcome> {
     if (added.result === 'mismatch') {
       throw new ServiceError(
         'mismatch',
@@ -81,11 +85,12 @@ export class Messages {
     }
     const { messageId } = added;
     if (added.result === 'stored') {
-      await this.notifier.notify(added.entryId, {
+      const notification = {
         message_id: messageId,
         sender_email: senderEmail,
         receiver_email: receiverEmail,
-      });
+      };
+      await this.notifier.notify(added.entryId, notification, context);
       if (this.times.maxAgeDays > 0) {
         for (const email of new Set([senderEmail, receiverEmail])) void this.#deleteExpired(email);
       }

@@ -1,4 +1,5 @@
 import type { Outbox } from '@messaging/service_kit/redis/outbox';
+import type { RequestContext } from '@messaging/service_kit/request';
 import type { NotificationGateway } from '../clients/notification-gateway.js';
 import type { PendingNotification } from './message.js';
 
@@ -15,8 +16,8 @@ export class Notifier {
    * Resolves once the notification is stored; after `waitMs` at the latest, though the call goes on; at once, when
    * NotificationService can't be reached anyway.
    */
-  async notify(entryId: string, notification: PendingNotification): Promise<void> {
+  async notify(entryId: string, notification: PendingNotification, context: RequestContext): Promise<void> {
     if (this.notifications.peer.isUnreachable) return;
-    await this.outbox.deliverWithin(this.waitMs, entryId, notification);
+    await this.outbox.deliverWithin(this.waitMs, entryId, notification, context.requestId);
   }
 }

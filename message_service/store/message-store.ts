@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { RedisConnection } from '@messaging/service_kit/redis/connection';
-import { enqueueLua } from '@messaging/service_kit/redis/outbox';
+import { enqueueLua, originFields } from '@messaging/service_kit/redis/outbox';
 import { defineScript, requireTypesLua } from '@messaging/service_kit/redis/script';
+import type { RequestContext } from '@messaging/service_kit/request';
 import { z } from 'zod';
 import {
   type Conversation,
@@ -83,7 +84,7 @@ export class MessageStore {
    * Stores a message, everything that finds it again, and the outbox entry that has its receiver notified, in one
    * atomic step. A request that was stored before is known again, and nothing is stored.
    */
-  async addMessage(message: NewMessage, storedAt: Date): Promise<AddOutcome> {
+  async addMessage(message: NewMessage, storedAt: Date, context: RequestContext): Promise<AddOutcome> {
     const { senderEmail, receiverEmail, content, requestId } = message;
     const timestamp = storedAt.toISOString();
     const parties = { sender_email: senderEmail, receiver_email: receiverEmail };
@@ -112,6 +113,7 @@ export class MessageStore {
         JSON.stringify(parties),
         requestId === undefined ? '' : fingerprint(message),
         REQUEST_TTL_SECONDS,
+        ...originFields(context),
       ],
     );
     return result === 'mismatch' ? { result } : { result, messageId, entryId };
@@ -270,6 +272,7 @@ function fingerprint({ receiverEmail, content }: NewMessage): string {
 }
 
 const addMessageScript = defineScript(
+  'addMessage',
   z.tuple([z.enum(['stored', 'repeated', 'mismatch']), z.string(), z.string()]),
   `
   ${enqueueLua}
@@ -304,11 +307,12 @@ const addMessageScript = defineScript(
   redis.call('ZADD', KEYS[8], id, id)
   redis.call('ZADD', KEYS[9], id, id)
   if fingerprint ~= '' then redis.call('SET', request, fingerprint .. ':' .. id, 'EX', ttl) end
-  return { 'stored', id, enqueue(outbox, '{"message_id":"' .. id .. '",' .. string.sub(parties, 2)) }
+  return { 'stored', id, enqueue(outbox, '{"message_id":"' .. id .. '",' .. string.sub(parties, 2), unpack(ARGV, 9)) }
   `,
 );
 
 const readMessagesScript = defineScript(
+  'readMessages',
   z.tuple([z.array(z.string()), z.number(), z.enum(['end', 'count', 'bytes']), z.string()]),
   `
   local prefix, start, stop, order, count, max_bytes = unpack(ARGV)
@@ -344,6 +348,7 @@ const readMessagesScript = defineScript(
 );
 
 const readConversationsScript = defineScript(
+  'readConversations',
   z.array(z.tuple([z.string(), z.number()])),
   `
   local conversations = {}
@@ -357,6 +362,7 @@ const readConversationsScript = defineScript(
 );
 
 const markConversationReadScript = defineScript(
+  'markConversationRead',
   z.number(),
   `
   local received, last_id = unpack(redis.call('HMGET', KEYS[1], 'message_count', 'last_message_id'))
@@ -366,6 +372,7 @@ const markConversationReadScript = defineScript(
 );
 
 const findMessageScript = defineScript(
+  'findMessage',
   z.array(z.string()),
   `
   return { redis.call('ZSCORE', KEYS[2], ARGV[1]) and redis.call('GET', KEYS[1]) or nil }
@@ -373,6 +380,7 @@ const findMessageScript = defineScript(
 );
 
 const deleteMessageScript = defineScript(
+  'deleteMessage',
   z.number(),
   `
   ${requireTypesLua}

@@ -20,7 +20,8 @@ export class FrontendGateway {
     this.peer = new Peer('FrontendService', address, timeoutMs, logger, FrontendService);
     const { client } = this.peer;
     this.#receive = this.peer.coalesce({
-      request: (notifications: Notification[]) => ({ notifications }),
+      path: FrontendService.service.ReceiveNotifications.path,
+      request: (notifications: Notification[], origins) => ({ notifications, ...origins }),
       unary: (request, options, callback: requestCallback<ReceiveNotificationsResponse__Output>) =>
         client.ReceiveNotifications(request, options, callback),
       stream: () => client.ReceiveNotificationsStream(),
@@ -29,7 +30,7 @@ export class FrontendGateway {
   }
 
   /** Has a stored notification shown. @throws {ServiceError} when FrontendService does not say that it took it. */
-  async push(notification: NotificationRecord): Promise<void> {
-    await this.#receive(describeNotification(notification), { deadline: Infinity });
+  async push(notification: NotificationRecord, context: RequestContext): Promise<void> {
+    await this.#receive(describeNotification(notification), context);
   }
 }

@@ -7,6 +7,7 @@ import {
   type PageRequest,
 } from '@messaging/service_kit/paging';
 import type { Outbox } from '@messaging/service_kit/redis/outbox';
+import type { RequestContext } from '@messaging/service_kit/request';
 import type { FrontendGateway } from '../clients/frontend-gateway.js';
 import type { NotificationStore } from '../store/notification-store.js';
 import { MAX_CHANGED_AT_ONCE, type NotificationChoice, type NotificationRecord } from './notification.js';
@@ -33,17 +34,19 @@ export class Notifications {
     senderEmail: string,
     receiverEmail: string,
     messageId: string | undefined,
+    context: RequestContext,
   ): Promise<boolean> {
-    const added = await this.store.addUnlessUnsubscribed({
+    const notification = {
       sender_email: senderEmail,
       receiver_email: receiverEmail,
       timestamp: new Date().toISOString(),
       read: false,
       message_id: messageId,
-    });
+    };
+    const added = await this.store.addUnlessUnsubscribed(notification, context);
     // Nobody waits for the push. Where FrontendService is away, it is the relay's.
     if (added.result === 'stored' && !this.frontend.peer.isUnreachable) {
-      this.outbox.deliverSoon(added.entryId, added.notification);
+      this.outbox.deliverSoon(added.entryId, added.notification, context.requestId);
     }
     return added.result !== 'unsubscribed';
   }

@@ -11,6 +11,7 @@ import { GrpcServer } from '@messaging/service_kit/grpc/server';
 import type { Component } from '@messaging/service_kit/lifecycle';
 import type { Logger } from '@messaging/service_kit/log';
 import { pageSize, pageToken } from '@messaging/service_kit/paging';
+import type { RequestContext } from '@messaging/service_kit/request';
 import { z } from 'zod';
 import type { NotificationServiceConfig } from '../config.js';
 import { chosenNotifications, describeNotification, optionalNotificationId } from '../domain/notification.js';
@@ -39,8 +40,16 @@ const subscriber = z.object({ email: recordedEmail });
 export function createGrpcApp(config: NotificationServiceConfig, logger: Logger): Component[] {
   const { notifications, redis, components } = createNotificationService(config, logger);
 
-  const create = async ({ sender_email, receiver_email, message_id }: z.output<typeof newNotification>) => ({
-    success: await notifications.createNotification(sender_email, receiver_email, message_id || undefined),
+  const create = async (
+    { sender_email, receiver_email, message_id }: z.output<typeof newNotification>,
+    context: RequestContext,
+  ) => ({
+    success: await notifications.createNotification(
+      sender_email,
+      receiver_email,
+      message_id || undefined,
+      context,
+    ),
   });
 
   const server = new GrpcServer(

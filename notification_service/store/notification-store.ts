@@ -1,6 +1,7 @@
 import type { RedisConnection } from '@messaging/service_kit/redis/connection';
-import { enqueueLua } from '@messaging/service_kit/redis/outbox';
+import { enqueueLua, originFields } from '@messaging/service_kit/redis/outbox';
 import { defineScript, requireTypesLua } from '@messaging/service_kit/redis/script';
+import type { RequestContext } from '@messaging/service_kit/request';
 import { z } from 'zod';
 import { type NewNotification, type NotificationRecord, notificationRecord } from '../domain/notification.js';
 import { type SubscriptionRecord, subscriptionRecord } from '../domain/subscription.js';
@@ -74,7 +75,7 @@ export class NotificationStore {
    * the receiver is unsubscribed, or was notified of this message before. Of what is too old, or one too many, the oldest
    * two go: so a user's list shrinks to what is to be kept, and no write costs more than another.
    */
-  async addUnlessUnsubscribed(notification: NewNotification): Promise<AddOutcome> {
+  async addUnlessUnsubscribed(notification: NewNotification, context: RequestContext): Promise<AddOutcome> {
     const receiver = notification.receiver_email;
     const [result, id, entryId] = await this.#connection.run(
       addUnlessUnsubscribedScript,
@@ -92,6 +93,7 @@ export class NotificationStore {
         notification.message_id ?? '',
         this.#retention.notificationsKept,
         this.#oldestKept(),
+        ...originFields(context),
       ],
     );
     return result === 'stored' ? { result, notification: { ...notification, id }, entryId } : { result };
@@ -232,6 +234,7 @@ const dropOldestLua = `
 `;
 
 const addUnlessUnsubscribedScript = defineScript(
+  'addUnlessUnsubscribed',
   z.tuple([z.enum(['stored', 'repeated', 'unsubscribed']), z.string(), z.string()]),
   `
   ${enqueueLua}
@@ -255,11 +258,12 @@ const addUnlessUnsubscribedScript = defineScript(
     if length <= tonumber(kept) and not (timestamp and timestamp < oldest_kept) then break end
     drop_oldest(KEYS[2], KEYS[5], KEYS[4], id)
   end
-  return { 'stored', id, enqueue(KEYS[6], record) }
+  return { 'stored', id, enqueue(KEYS[6], record, unpack(ARGV, 6)) }
   `,
 );
 
 const readNotificationsScript = defineScript(
+  'readNotifications',
   slice,
   `
   ${positionLua}
@@ -281,6 +285,7 @@ const readNotificationsScript = defineScript(
 );
 
 const readUnreadScript = defineScript(
+  'readUnread',
   slice,
   `
   ${positionLua}
@@ -300,6 +305,7 @@ const readUnreadScript = defineScript(
 
 // The text between the quotes of a JSON string has none that are not escaped: what is replaced is the key.
 const markReadScript = defineScript(
+  'markRead',
   z.number(),
   `
   ${positionLua}
@@ -317,6 +323,7 @@ const markReadScript = defineScript(
 );
 
 const deleteScript = defineScript(
+  'delete',
   z.number(),
   `
   ${requireTypesLua}
@@ -347,6 +354,7 @@ const deleteScript = defineScript(
 );
 
 const deleteOldestScript = defineScript(
+  'deleteOldest',
   z.tuple([z.number(), z.number()]),
   `
   ${requireTypesLua}

@@ -10,6 +10,12 @@ export interface StreamRequest<Request> {
   request?: Request | null;
 }
 
+/** What a batch tells of where its items come from, in their order: each list is empty where there is nothing to tell. */
+export interface Origins {
+  request_ids: string[];
+  traceparents: string[];
+}
+
 /** What it carries back: a response, or a `code` and `details` where the batch was refused as a whole. */
 export interface StreamResponse<Response> {
   number?: number;

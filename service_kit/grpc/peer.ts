@@ -7,6 +7,8 @@ import {
   type ClientReadableStream,
   connectivityState,
   credentials,
+  InterceptingCall,
+  type Interceptor,
   type requestCallback,
   status,
 } from '@grpc/grpc-js';
@@ -16,13 +18,17 @@ import { type ErrorKind, errorKinds, ServiceError } from '../errors.js';
 import type { Component, Dependency } from '../lifecycle.js';
 import type { Logger } from '../log.js';
 import type { RequestContext } from '../request.js';
+import { REQUEST_ID_HEADER } from '../request-id.js';
+import { tracing } from '../tracing.js';
 import {
   BatchStreams,
   type CallFailure,
   callFailure,
+  type Origins,
   type StreamRequest,
   type StreamResponse,
 } from './batch-streams.js';
+import { rpcSpan, setStatus } from './spans.js';
 
 const channelOptions: ChannelOptions = {
   // Spreads the calls over every replica that the name resolves to, and notices new addresses within a second.
@@ -45,7 +51,9 @@ const refusals = new Map<status, ErrorKind>(
 
 /** A batch method of a peer, how to ask through it, and the stream of the same. */
 export interface BatchMethod<Item, Request, Reply, Result> {
-  request: (items: Item[]) => Request;
+  /** The unary method's path, by which it is traced. */
+  path: string;
+  request: (items: Item[], origins: Origins) => Request;
   /** Passes all three to the method of the generated client. */
   unary: (request: Request, options: CallOptions, callback: requestCallback<Reply>) => void;
   /** Calls the stream's method of the generated client. */
@@ -141,7 +149,7 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
     invoke: (options: CallOptions) => ClientReadableStream<Reply>,
     signal: AbortSignal,
   ): Promise<AsyncIterable<Reply>> {
-    const call = invoke({});
+    const call = invoke({ ...passOn() });
     // Whoever reads it is told; nobody may be reading.
     call.on('error', () => {});
     const cancel = () => call.cancel();
@@ -183,17 +191,25 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
       (failure) => this.#describe(failure),
     );
     this.#streams.push(streams);
-    const askByCall = async (items: Item[], deadline: number) => {
+    const toRequest = (asked: Asked<Item>[]) =>
+      method.request(
+        asked.map(({ item }) => item),
+        {
+          request_ids: listUnlessEmpty(asked.map(({ requestId }) => requestId ?? '')),
+          traceparents: listUnlessEmpty(asked.map(({ traceparent }) => traceparent ?? '')),
+        },
+      );
+    const askByCall = async (asked: Asked<Item>[], deadline: number) => {
       const reply = await this.call<Reply>({ deadline }, (options, callback) =>
-        method.unary(method.request(items), options, callback),
+        method.unary(toRequest(asked), options, callback),
       );
       return this.#settle(method.results(reply));
     };
-    const ask = async (items: Item[], deadline: number) => {
-      const reply = await streams.ask(method.request(items), deadline);
-      return reply === undefined ? askByCall(items, deadline) : this.#settle(method.results(reply));
+    const ask = async (asked: Asked<Item>[], deadline: number) => {
+      const reply = await streams.ask(toRequest(asked), deadline);
+      return reply === undefined ? askByCall(asked, deadline) : this.#settle(method.results(reply));
     };
-    const coalescer = new Coalescer<Item, Result>({
+    const coalescer = new Coalescer<Asked<Item>, Result>({
       name: this.name,
       send: async (items, deadline) => {
         try {
@@ -207,7 +223,14 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
         }
       },
     });
-    return (item, { deadline }) => coalescer.run(item, Math.min(deadline, Date.now() + this.#timeoutMs));
+    return (item, context) => {
+      const { requestId } = context;
+      const deadline = Math.min(context.deadline, Date.now() + this.#timeoutMs);
+      if (!tracing) return coalescer.run({ item, requestId, traceparent: undefined }, deadline);
+      return tracing.trace(rpcSpan(method.path, 'client'), ({ traceparent }) =>
+        coalescer.run({ item, requestId, traceparent }, deadline),
+      );
+    };
   }
 
   async #call<Reply>(
@@ -217,7 +240,7 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
   ): Promise<Reply> {
     const deadline = Math.min(context.deadline, Date.now() + this.#timeoutMs);
     return new Promise((resolve, reject) => {
-      invoke({ deadline }, (error, reply) => {
+      invoke({ deadline, ...passOn(context.requestId) }, (error, reply) => {
         if (error) reject(describe(error));
         else if (reply === undefined) reject(new Error(`${this.name} answered with nothing`));
         else resolve(reply);
@@ -278,6 +301,42 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
         return new ServiceError('internal', 'Something went wrong on our side', { cause });
     }
   }
+}
+
+/** An item of a batch, and where it comes from. */
+interface Asked<Item> {
+  item: Item;
+  requestId: string | undefined;
+  traceparent: string | undefined;
+}
+
+function listUnlessEmpty(texts: string[]): string[] {
+  return texts.every((text) => text === '') ? [] : texts;
+}
+
+/** The options with which a call takes along what it belongs to. */
+function passOn(requestId?: string): CallOptions {
+  return requestId === undefined && !tracing ? {} : { interceptors: [passOnFor(requestId)] };
+}
+
+function passOnFor(requestId: string | undefined): Interceptor {
+  return (options, nextCall) => {
+    const span = tracing?.begin(rpcSpan(options.method_definition.path, 'client'));
+    return new InterceptingCall(nextCall(options), {
+      start: (metadata, listener, next) => {
+        if (requestId !== undefined) metadata.set(REQUEST_ID_HEADER, requestId);
+        if (!span) return next(metadata, listener);
+        metadata.set('traceparent', span.traceparent);
+        next(metadata, {
+          onReceiveStatus: (outcome, nextStatus) => {
+            setStatus(span, 'client', outcome.code);
+            span.end();
+            nextStatus(outcome);
+          },
+        });
+      },
+    });
+  };
 }
 
 /** Many cancelled calls make HTTP/2 reset healthy ones, which grpc-js reports as INTERNAL (grpc-node issue 2625). */

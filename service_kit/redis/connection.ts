@@ -4,6 +4,7 @@ import type { RedisConfig } from '../config.js';
 import type { Component, VitalDependency } from '../lifecycle.js';
 import { Coalescer } from '../coalescer.js';
 import type { Logger } from '../log.js';
+import { type SpanOptions, tracing } from '../tracing.js';
 import { runScripts, type Script, type ScriptCall } from './script.js';
 
 const PROBE_INTERVAL_MS = 1_000;
@@ -24,9 +25,11 @@ export class RedisConnection implements Component, VitalDependency {
   readonly #scripts: Coalescer<ScriptCall, unknown>;
   readonly #logger: Logger;
   readonly #address: string;
+  readonly #database: number;
 
   constructor(config: RedisConfig, database: number, logger: Logger) {
     this.#logger = logger;
+    this.#database = database;
     this.#address = `${config.host}:${config.port}/${database}`;
     this.client = new Redis({
       host: config.host,
@@ -64,7 +67,25 @@ export class RedisConnection implements Component, VitalDependency {
 
   /** Runs a script as one atomic step. Those that are run at the same time share a round trip. */
   async run<Reply>(script: Script<Reply>, keys: string[], args: (string | number)[]): Promise<Reply> {
-    return script.reply.parse(await this.#scripts.run({ script, keys, args }));
+    const call = { script, keys, args };
+    const reply = tracing?.isInSpan
+      ? await tracing.trace(this.#spanOf(script), () => this.#scripts.run(call))
+      : await this.#scripts.run(call);
+    return script.reply.parse(reply);
+  }
+
+  /** Without keys and arguments: they hold emails and contents. */
+  #spanOf(script: Script<unknown>): SpanOptions {
+    return {
+      name: `EVALSHA ${script.name}`,
+      kind: 'client',
+      attributes: {
+        'db.system.name': 'redis',
+        'db.operation.name': 'EVALSHA',
+        'db.stored_procedure.name': script.name,
+        'db.namespace': String(this.#database),
+      },
+    };
   }
 
   start(): void {

@@ -4,6 +4,8 @@ import { z } from 'zod';
 import { toServiceError } from '../errors.js';
 import type { Component } from '../lifecycle.js';
 import type { Logger } from '../log.js';
+import type { RequestContext } from '../request.js';
+import { type Span, type SpanOptions, tracing } from '../tracing.js';
 import type { RedisConnection } from './connection.js';
 import { defineScript } from './script.js';
 
@@ -23,13 +25,14 @@ const ACKNOWLEDGE_AFTER_MS = 20;
 const MAX_REFUSALS = 5;
 
 /**
- * Lua for a script that stores something and enqueues what has to follow from it: `enqueue(stream, entry)` writes
- * an entry, already claimed for the process that runs the script, and returns its id. The relays only look at what
- * is claimed. A stream that is new, or that Redis has lost, has no group yet.
+ * Lua for a script that stores something and enqueues what has to follow from it: `enqueue(stream, entry, ...)` writes
+ * an entry, already claimed for the process that runs the script, and returns its id. What follows the entry are the fields that
+ * {@link originFields} makes. The relays only look at what is claimed. A stream that is new, or that Redis has lost, has no group
+ * yet.
  */
 export const enqueueLua = `
-  local function enqueue(stream, entry)
-    local id = redis.call('XADD', stream, '*', 'entry', entry)
+  local function enqueue(stream, entry, ...)
+    local id = redis.call('XADD', stream, '*', 'entry', entry, ...)
     local function claim()
       return redis.pcall('XCLAIM', stream, '${GROUP}', '${GROUP}', 0, id, 'FORCE', 'JUSTID', 'LASTID', id)
     end
@@ -40,6 +43,14 @@ export const enqueueLua = `
     return id
   end
 `;
+
+/** What is kept beside an entry of the request that it comes from: nothing of what there is not. */
+export function originFields({ requestId }: RequestContext): string[] {
+  const fields = requestId === undefined ? [] : ['request_id', requestId];
+  const traceparent = tracing?.traceparent;
+  if (traceparent !== undefined) fields.push('traceparent', traceparent);
+  return fields;
+}
 
 /** What an outbox tells whoever counts. */
 export interface OutboxEvents {
@@ -56,7 +67,7 @@ export interface OutboxOptions<Entry> {
   stream: string;
   entry: z.ZodType<Entry>;
   /** Delivers one entry. It may come again, also after a success, so the receiver has to know it again. */
-  deliver: (entry: Entry) => Promise<void>;
+  deliver: (entry: Entry, context: RequestContext) => Promise<void>;
 }
 
 /**
@@ -69,6 +80,7 @@ export class Outbox<Entry> implements Component {
   readonly #stopping = new AbortController();
   readonly #underWay = new Set<Promise<void>>();
   readonly #refusals = new Map<string, number>();
+  readonly #span: SpanOptions;
   #acknowledgements: string[] = [];
   #isAcknowledging = false;
   #failuresInARow = 0;
@@ -77,7 +89,18 @@ export class Outbox<Entry> implements Component {
     private readonly connection: RedisConnection,
     private readonly logger: Logger,
     private readonly options: OutboxOptions<Entry>,
-  ) {}
+  ) {
+    this.#span = {
+      name: `process ${options.stream}`,
+      kind: 'consumer',
+      attributes: {
+        'messaging.system': 'redis',
+        'messaging.operation.type': 'process',
+        'messaging.operation.name': 'process',
+        'messaging.destination.name': options.stream,
+      },
+    };
+  }
 
   /** Starts the relay. */
   start(): void {
@@ -95,22 +118,22 @@ export class Outbox<Entry> implements Component {
   }
 
   /** Delivers an entry that this process has just enqueued. Never fails: what is not delivered is left to a relay. */
-  deliverNow(id: string, entry: Entry): Promise<void> {
-    return this.#track(this.#attempt(id, entry));
+  deliverNow(id: string, entry: Entry, requestId?: string): Promise<void> {
+    return this.#track(this.#attempt({ id, entry, requestId }));
   }
 
   /** The same for an entry that nobody waits for: first goes out what is being answered now. */
-  deliverSoon(id: string, entry: Entry): void {
-    setImmediate(() => void this.deliverNow(id, entry));
+  deliverSoon(id: string, entry: Entry, requestId?: string): void {
+    setImmediate(() => void this.deliverNow(id, entry, requestId));
   }
 
   /** As `deliverNow`, but resolves after `waitMs` at the latest, though the delivery goes on. */
-  async deliverWithin(waitMs: number, id: string, entry: Entry): Promise<void> {
+  async deliverWithin(waitMs: number, id: string, entry: Entry, requestId?: string): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     const patience = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, waitMs);
     });
-    await Promise.race([this.deliverNow(id, entry), patience]);
+    await Promise.race([this.deliverNow(id, entry, requestId), patience]);
     clearTimeout(timer);
   }
 
@@ -139,8 +162,9 @@ export class Outbox<Entry> implements Component {
   async #redeliver(id: string, fields: string[]): Promise<void> {
     if (this.#stopping.signal.aborted) return;
     const entry = this.#parse(fields);
-    if (entry.success) await this.#attempt(id, entry.data);
-    else await this.#bury(id, 'it can not be read');
+    const { request_id: requestId, traceparent } = origin.parse(toRecord(fields));
+    if (entry.success) await this.#attempt({ id, entry: entry.data, requestId }, traceparent);
+    else await this.#bury({ id, requestId }, 'it can not be read');
   }
 
   #parse(fields: string[]) {
@@ -148,16 +172,24 @@ export class Outbox<Entry> implements Component {
     return entryText.pipe(this.options.entry).safeParse(text);
   }
 
-  async #attempt(id: string, entry: Entry): Promise<void> {
+  /** @param parent the `traceparent` of the request that it comes from, where that is not the one under way */
+  #attempt(delivery: Delivery<Entry>, parent?: string): Promise<void> {
+    if (!tracing) return this.#deliver(delivery);
+    return tracing.trace({ ...this.#span, parent }, (span) => this.#deliver(delivery, span));
+  }
+
+  async #deliver(delivery: Delivery<Entry>, span?: Span): Promise<void> {
+    const { id, entry, requestId } = delivery;
     try {
-      await this.options.deliver(entry);
+      await this.options.deliver(entry, { deadline: Infinity, requestId });
       this.#failuresInARow = 0;
       this.#refusals.delete(id);
       this.#acknowledge(id);
     } catch (thrown) {
       const error = toServiceError(thrown);
-      if (error.kind === 'internal') await this.#refused(id, error);
-      else this.#postponed(error);
+      span?.fail(error.kind);
+      if (error.kind === 'internal') await this.#refused(delivery, error);
+      else this.#postponed(delivery, error);
     }
   }
 
@@ -183,30 +215,32 @@ export class Outbox<Entry> implements Component {
     }
   }
 
-  #postponed(error: Error): void {
+  #postponed({ requestId }: Named, error: Error): void {
     // Said once an outage, at the level of an oddity; every further failure is a detail.
     const level = this.#failuresInARow++ === 0 ? 'warn' : 'debug';
-    this.logger[level]({ err: error, stream: this.options.stream }, 'a delivery failed; it is tried again');
+    const { stream } = this.options;
+    this.logger[level]({ err: error, stream, requestId }, 'a delivery failed; it is tried again');
     this.events.emit('postponed');
   }
 
-  async #refused(id: string, error: Error): Promise<void> {
+  async #refused({ id, requestId }: Named, error: Error): Promise<void> {
+    const { stream } = this.options;
     const count = (this.#refusals.get(id) ?? 0) + 1;
     this.#refusals.set(id, count);
-    this.logger.debug({ err: error, stream: this.options.stream, id, count }, 'a delivery was refused');
-    if (count >= MAX_REFUSALS) await this.#bury(id, error.message);
+    this.logger.debug({ err: error, stream, id, requestId, count }, 'a delivery was refused');
+    if (count >= MAX_REFUSALS) await this.#bury({ id, requestId }, error.message);
   }
 
-  async #bury(id: string, reason: string): Promise<void> {
+  async #bury({ id, requestId }: Named, reason: string): Promise<void> {
     const { stream } = this.options;
     try {
       await this.connection.run(buryScript, [stream, `${stream}:dead`], [id, reason]);
     } catch (error) {
-      this.#postponed(error instanceof Error ? error : new Error(String(error)));
+      this.#postponed({ id, requestId }, error instanceof Error ? error : new Error(String(error)));
       return;
     }
     this.#refusals.delete(id);
-    this.logger.error({ stream, id, reason }, 'an entry was given up; it is in the dead letters');
+    this.logger.error({ stream, id, requestId, reason }, 'an entry was given up; it is in the dead letters');
     this.events.emit('deadLettered');
   }
 
@@ -214,6 +248,25 @@ export class Outbox<Entry> implements Component {
     this.#underWay.add(work);
     return work.finally(() => this.#underWay.delete(work));
   }
+}
+
+/** An entry by its names: in the stream, and in the logs. */
+interface Named {
+  id: string;
+  requestId: string | undefined;
+}
+
+interface Delivery<Entry> extends Named {
+  entry: Entry;
+}
+
+const origin = z.object({ request_id: z.string().optional(), traceparent: z.string().optional() });
+
+function toRecord(fields: string[]): Record<string, string> {
+  const pairs = fields.flatMap((name, index) =>
+    index % 2 === 0 ? [[name, fields[index + 1] ?? ''] as const] : [],
+  );
+  return Object.fromEntries(pairs);
 }
 
 const entryText = z.string().transform((text, context): unknown => {
@@ -226,6 +279,7 @@ const entryText = z.string().transform((text, context): unknown => {
 });
 
 const claimScript = defineScript(
+  'claim',
   z.array(z.tuple([z.string(), z.array(z.string())])),
   `
   if redis.call('EXISTS', KEYS[1]) == 0 then return {} end
@@ -235,6 +289,7 @@ const claimScript = defineScript(
 );
 
 const acknowledgeScript = defineScript(
+  'acknowledge',
   z.number(),
   `
   redis.call('XACK', KEYS[1], '${GROUP}', unpack(ARGV))
@@ -243,6 +298,7 @@ const acknowledgeScript = defineScript(
 );
 
 const buryScript = defineScript(
+  'bury',
   z.number(),
   `
   local found = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])[1]

@@ -4,14 +4,16 @@ import type { z } from 'zod';
 
 /** A Lua script that Redis runs as one atomic step. */
 export interface Script<Reply> {
+  /** What it is called in a trace. */
+  readonly name: string;
   readonly lua: string;
   readonly sha: string;
   readonly reply: z.ZodType<Reply>;
 }
 
-/** Defines a script and what it replies. */
-export function defineScript<Reply>(reply: z.ZodType<Reply>, lua: string): Script<Reply> {
-  return { lua, sha: createHash('sha1').update(lua).digest('hex'), reply };
+/** Defines a script, what it is called, and what it replies. */
+export function defineScript<Reply>(name: string, reply: z.ZodType<Reply>, lua: string): Script<Reply> {
+  return { name, lua, sha: createHash('sha1').update(lua).digest('hex'), reply };
 }
 
 /**

@@ -4,7 +4,23 @@ import { errorKinds, ServiceError, toServiceError } from '../errors.js';
 import type { Dependency } from '../lifecycle.js';
 import { type Logger, SLOW_REQUEST_MS } from '../log.js';
 import { InFlight, type RequestContext } from '../request.js';
+import { newRequestId, readRequestId, REQUEST_ID_HEADER } from '../request-id.js';
+import { tracing } from '../tracing.js';
 import { type EventHandler, sendEvents } from './event-stream.js';
+import { traceRequests } from './trace-requests.js';
+
+declare global {
+  namespace Express {
+    interface Locals {
+      /** What the request is called in the logs. */
+      requestId: string;
+      /** Set where the answer lasts as long as its caller stays. */
+      isStream?: boolean;
+      /** What is our own fault: only its line in the log says what it was. */
+      fault?: unknown;
+    }
+  }
+}
 
 const PROBLEM_TYPE = 'application/problem+json';
 const BODY_LIMIT_BYTES = 100 * 1024;
@@ -59,6 +75,8 @@ export function createRestApp(
   app.set('query parser', 'simple');
   // Answers change all the time: to hash each for a later request costs more than it can save.
   app.disable('etag');
+  app.use(nameRequests);
+  if (tracing) app.use(traceRequests(tracing));
   app.use(logRequests(logger), ...middleware);
 
   const routes: string[] = [];
@@ -93,7 +111,8 @@ export function createRestApp(
       const readBody = express.json({ limit: bodyLimitBytes });
       listRoute(method, path);
       app[method](path, readBody, async (request, response) => {
-        const context = { deadline: Date.now() + config.requestTimeoutMs };
+        const { requestId } = response.locals;
+        const context = { requestId, deadline: Date.now() + config.requestTimeoutMs };
         await inFlight.run(context, async () => handle(request, response, context));
       });
     },
@@ -109,23 +128,36 @@ export function createRestApp(
       `There is no ${request.method} ${request.path} here; GET / lists the routes`,
     );
   });
-  app.use(answerError(logger));
+  app.use(answerError);
   return app;
 }
+
+/** Gives each request the id that it came with, or one of its own, and tells its caller which. */
+const nameRequests: RequestHandler = (request, response, next) => {
+  const requestId = readRequestId(request.headers[REQUEST_ID_HEADER]) ?? newRequestId();
+  response.locals.requestId = requestId;
+  response.setHeader('X-Request-Id', requestId);
+  next();
+};
 
 /** Logs each request without its query, body or headers, which hold secrets. */
 function logRequests(logger: Logger): RequestHandler {
   return (request, response, next) => {
     const { method, path } = request;
+    const { requestId } = response.locals;
     const startedAt = Date.now();
-    // Comes in any case: after the answer, or when the caller went away.
-    response.once('close', () => {
+    const log = () => {
       const { statusCode } = response;
       const durationMs = Date.now() - startedAt;
-      const level = statusCode >= 400 || durationMs >= SLOW_REQUEST_MS ? 'info' : 'debug';
+      const isSlow = durationMs >= SLOW_REQUEST_MS && !response.locals.isStream;
+      const { fault } = response.locals;
+      const level = fault !== undefined ? 'error' : statusCode >= 400 || isSlow ? 'info' : 'debug';
       const outcome = response.writableFinished ? 'answered' : 'abandoned';
-      logger[level]({ method, path, statusCode, durationMs }, outcome);
-    });
+      logger[level]({ requestId, method, path, statusCode, durationMs, err: fault }, outcome);
+    };
+    const logInItsTrace = tracing?.capture();
+    // Comes in any case: after the answer, or when the caller went away.
+    response.once('close', () => (logInItsTrace ? logInItsTrace(log) : log()));
     next();
   };
 }
@@ -134,23 +166,21 @@ function logRequests(logger: Logger): RequestHandler {
  * The one place that turns an error into an HTTP answer: as all answers are, or as a problem (RFC 9457) where the caller
  * would rather have one.
  */
-function answerError(logger: Logger): ErrorRequestHandler {
-  return (thrown: unknown, request, response, next) => {
-    const error = readingError(thrown) ?? toServiceError(thrown);
-    if (error.kind === 'internal') logger.error({ err: error.cause ?? error }, 'failed');
-    if (response.headersSent) {
-      next(thrown);
-      return;
-    }
-    const status = errorKinds[error.kind].http;
-    response.status(status);
-    if (request.accepts('application/json', PROBLEM_TYPE) === PROBLEM_TYPE) {
-      response.type(PROBLEM_TYPE).json({ title: STATUS_CODES[status], status, detail: error.message });
-    } else {
-      response.json({ success: false, message: error.message });
-    }
-  };
-}
+const answerError: ErrorRequestHandler = (thrown: unknown, request, response, next) => {
+  const error = readingError(thrown) ?? toServiceError(thrown);
+  if (error.kind === 'internal') response.locals.fault = error.cause ?? error;
+  if (response.headersSent) {
+    next(thrown);
+    return;
+  }
+  const status = errorKinds[error.kind].http;
+  response.status(status);
+  if (request.accepts('application/json', PROBLEM_TYPE) === PROBLEM_TYPE) {
+    response.type(PROBLEM_TYPE).json({ title: STATUS_CODES[status], status, detail: error.message });
+  } else {
+    response.json({ success: false, message: error.message });
+  }
+};
 
 /** What Express and its body parser throw about a request that can't be read carries a 4xx status. */
 function readingError(thrown: unknown): ServiceError | undefined {

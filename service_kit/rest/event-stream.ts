@@ -1,5 +1,6 @@
 import type { Request, Response } from 'express';
 import { AnswerStream } from '../answer-stream.js';
+import { tracing } from '../tracing.js';
 
 const HEARTBEAT_MS = 15_000;
 /** How long a browser waits before it connects again; spread, so that not all come at once after a restart. */
@@ -13,6 +14,8 @@ export interface ServerSentEvent {
   id?: string | undefined;
   /** Sent as JSON. */
   data: unknown;
+  /** What brings it: the trace of that goes on to here. */
+  traceparent?: string | undefined;
 }
 
 /** A function that resolves to the events that a caller is to be sent, until the signal is aborted. */
@@ -36,6 +39,7 @@ export async function sendEvents(
   let heartbeat: NodeJS.Timeout | undefined;
   try {
     const events = await handle(request, answers.signal);
+    response.locals.isStream = true;
     response.set({
       'Content-Type': 'text/event-stream',
       'Cache-Control': 'no-store',
@@ -48,7 +52,10 @@ export async function sendEvents(
     }
     response.write(`retry: ${Math.round(RETRY_MS.min + Math.random() * (RETRY_MS.max - RETRY_MS.min))}\n\n`);
     heartbeat = setInterval(() => response.writableNeedDrain || response.write(HEARTBEAT), HEARTBEAT_MS);
-    await answers.send(events, (event) => response.write(format(event)));
+    await answers.send(events, (event) => {
+      if (event.traceparent) noteSent(event);
+      return response.write(format(event));
+    });
     response.end();
   } catch (thrown) {
     if (!response.headersSent) throw answers.reason ?? thrown;
@@ -60,6 +67,11 @@ export async function sendEvents(
     clearInterval(heartbeat);
     answers.end();
   }
+}
+
+/** Notes in its trace that an event is sent. */
+function noteSent({ event, traceparent: parent }: ServerSentEvent): void {
+  tracing?.begin({ name: `send event ${event}`, kind: 'producer', attributes: {}, parent }).end();
 }
 
 /** An event rather than a comment, which a page would not see: so it can tell a silent connection from a dead one. */

@@ -4,6 +4,8 @@ import { type ErrorKind, errorKinds, ServiceError } from '../errors.js';
 import type { Component, Dependency } from '../lifecycle.js';
 import type { Logger } from '../log.js';
 import type { RequestContext } from '../request.js';
+import { REQUEST_ID_HEADER } from '../request-id.js';
+import { type Span, tracing } from '../tracing.js';
 
 const PROBE_INTERVAL_MS = 5_000;
 
@@ -70,16 +72,33 @@ export class RestPeer implements Component, Dependency {
    */
   async relay<Reply extends z.ZodType>(
     context: RequestContext,
-    { method, path, body, reply }: RestCall<Reply>,
+    call: RestCall<Reply>,
   ): Promise<z.output<Reply>> {
-    const timeoutMs = Math.max(0, Math.min(context.deadline - Date.now(), this.timeoutMs));
+    if (!tracing) return this.#relay(context, call);
+    const attributes = { 'http.request.method': call.method, 'peer.service': this.name };
+    // Without the path, which may hold an email.
+    return tracing.trace({ name: call.method, kind: 'client', attributes }, (span) =>
+      this.#relay(context, call, span),
+    );
+  }
+
+  async #relay<Reply extends z.ZodType>(
+    { deadline, requestId }: RequestContext,
+    { method, path, body, reply }: RestCall<Reply>,
+    span?: Span,
+  ): Promise<z.output<Reply>> {
+    const timeoutMs = Math.max(0, Math.min(deadline - Date.now(), this.timeoutMs));
     const response = await this.#fetch(path, {
       method,
-      ...(body === undefined
-        ? {}
-        : { headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) }),
+      headers: {
+        ...(requestId === undefined ? {} : { [REQUEST_ID_HEADER]: requestId }),
+        ...(span && { traceparent: span.traceparent }),
+        ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       signal: AbortSignal.timeout(timeoutMs),
     });
+    span?.set({ 'http.response.status_code': response.status });
     if (response.status < 300) return reply.parse(response.body);
     const kind = kindsByStatus.get(response.status);
     if (kind !== undefined) throw new ServiceError(kind, refusal.parse(response.body).message);

@@ -53,7 +53,12 @@ test('at info, a gRPC call that fails is one line, one that is answered is none,
   );
   const lines = await requestLines('message_service_grpc', ({ msg }) => msg === 'failed', earlier);
   expect(lines).toMatchObject([
-    { level: 'info', msg: 'failed', method: '/message_service.MessageService/SendMessage' },
+    {
+      level: 'info',
+      msg: 'failed',
+      method: '/message_service.MessageService/SendMessage',
+      requestId: expect.stringMatching(/\S/),
+    },
   ]);
   expect(suite.process('message_service_grpc').output).not.toContain(message.content);
 });

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { Client, credentials } from '@grpc/grpc-js';
+import { Client, credentials, Metadata } from '@grpc/grpc-js';
 import type { ProtoGrpcType as FrontendProto } from '@messaging/proto_definitions/frontend';
 import type { ProtoGrpcType as MessageProto } from '@messaging/proto_definitions/message';
 import type { GetMessagesRequest } from '@messaging/proto_definitions/message_service/GetMessagesRequest';
@@ -63,13 +63,14 @@ export function connect(addresses: Addresses, redisAddress: { host: string; port
   /** Rejects with grpc-js's ServiceError. */
   const unary =
     <Request, Reply>(name: ProcessName, method: Method<Request, Reply>) =>
-    (request: Request): Promise<Reply> =>
+    (request: Request, metadata: Record<string, string> = {}): Promise<Reply> =>
       new Promise((resolve, reject) => {
         channel(name).makeUnaryRequest(
           method.path,
           method.requestSerialize,
           method.responseDeserialize,
           request,
+          toMetadata(metadata),
           { deadline: Date.now() + CALL_TIMEOUT_MS },
           (error, reply) => {
             if (error) reject(error);
@@ -136,6 +137,12 @@ export function connect(addresses: Addresses, redisAddress: { host: string; port
       for (const open of databases.values()) open.disconnect();
     },
   };
+}
+
+function toMetadata(entries: Record<string, string>): Metadata {
+  const metadata = new Metadata();
+  for (const [key, value] of Object.entries(entries)) metadata.set(key, value);
+  return metadata;
 }
 
 /** The suite that the tests share. */

@@ -98,6 +98,11 @@ export class Suite {
     return running;
   }
 
+  /** Every process that was started, replicas included. */
+  get running(): RunningProcess[] {
+    return [...this.#processes.values(), ...this.#replicas.values()];
+  }
+
   /**
    * Waits until every process that was started answers its health check.
    *

@@ -2,9 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { ServiceError } from '@messaging/service_kit/errors';
 import { createLogger } from '@messaging/service_kit/log';
 import { RedisConnection } from '@messaging/service_kit/redis/connection';
-import { enqueueLua, Outbox } from '@messaging/service_kit/redis/outbox';
+import { enqueueLua, originFields, Outbox } from '@messaging/service_kit/redis/outbox';
 import { afterEach, beforeEach, expect, inject, test } from 'vitest';
 import { z } from 'zod';
+import { newTraceparent } from '../helpers/trace-collector.js';
 import { waitFor } from '../helpers/wait-for.js';
 
 /** None of the suite's. */
@@ -22,6 +23,8 @@ let stream: string;
 let receive: () => void;
 let delivered: Entry[];
 let attempts: number;
+/** What each was called that was delivered. */
+let requestIds: Record<string, string | undefined>;
 
 beforeEach(async () => {
   connection = new RedisConnection(
@@ -32,13 +35,14 @@ beforeEach(async () => {
   connection.start();
   await waitFor(() => connection.isUp, { what: 'Redis is connected' });
   stream = `outbox:test:${randomUUID()}`;
-  [receive, delivered, attempts] = [() => {}, [], 0];
+  [receive, delivered, attempts, requestIds] = [() => {}, [], 0, {}];
   outbox = new Outbox(connection, logger, {
     stream,
     entry: entrySchema,
-    deliver: async (entry) => {
+    deliver: async (entry, { requestId }) => {
       attempts++;
       receive();
+      requestIds[entry.name] = requestId;
       delivered.push(entry);
     },
   });
@@ -150,4 +154,32 @@ test('an entry with other fields becomes a dead letter with all of them', async 
   expect((await deadLetters()).map(([, fields]) => fields)).toEqual([
     ['colour', 'red', 'size', '3', 'reason', expect.stringMatching(/\S/)],
   ]);
+});
+
+test('an entry is delivered with the id of its request, where it has one, by a relay that does not trace', async () => {
+  const lua = `${enqueueLua} return enqueue(KEYS[1], unpack(ARGV))`;
+  const origin = ['request_id', 'a-request', 'traceparent', newTraceparent()];
+  await connection.client.eval(lua, 1, stream, JSON.stringify({ name: 'named' }), ...origin);
+  await connection.client.eval(lua, 1, stream, JSON.stringify({ name: 'from an older version' }));
+  outbox.start();
+  await waitUntilEmpty();
+  expect(requestIds).toEqual({ named: 'a-request', 'from an older version': undefined });
+});
+
+test('a dead letter keeps where it comes from', async () => {
+  receive = fail('internal');
+  const lua = `${enqueueLua} return enqueue(KEYS[1], unpack(ARGV))`;
+  const entry = { name: 'refused' };
+  const id = await connection.client.eval(lua, 1, stream, JSON.stringify(entry), 'request_id', 'a-request');
+  for (let count = 0; count < 5; count++) await outbox.deliverNow(z.string().parse(id), entry);
+  expect((await deadLetters()).map(([, fields]) => fields)).toEqual([
+    ['entry', JSON.stringify(entry), 'request_id', 'a-request', 'reason', 'the receiver says internal'],
+  ]);
+});
+
+test.each([
+  [{}, []],
+  [{ requestId: 'a-request' }, ['request_id', 'a-request']],
+])('what is kept beside an entry of %j is %j while nothing is traced', (named, fields) => {
+  expect(originFields({ deadline: Infinity, ...named })).toEqual(fields);
 });

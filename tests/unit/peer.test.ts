@@ -69,6 +69,7 @@ async function serve(receive: Receive, methods: ('unary' | 'stream')[], port = 0
 function askerOf(port: number) {
   peer = new Peer('The peer', `127.0.0.1:${port}`, 5_000, logger, FrontendService);
   return peer.coalesce({
+    path: FrontendService.service.ReceiveNotifications.path,
     request: (ids: string[]) => ({ notifications: ids.map((id) => ({ id })) }),
     unary: (batch, options, callback: requestCallback<ReceiveNotificationsResponse__Output>) =>
       peer.client.ReceiveNotifications(batch, options, callback),

@@ -23,8 +23,8 @@ export function createRestApp(config: UserServiceConfig, logger: Logger): Compon
     logger,
     { name: 'UserService', dependencies: [redis], peers: [notificationService] },
     (add) => {
-      add('post', '/users', async (request, response) => {
-        await asBadRequest(users.createUser(parseInput(newUser, request.body)));
+      add('post', '/users', async (request, response, context) => {
+        await asBadRequest(users.createUser(parseInput(newUser, request.body), context));
         response.status(201).json({ success: true, message: 'User created' });
       });
 

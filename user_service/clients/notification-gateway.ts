@@ -3,6 +3,7 @@ import type { NotificationServiceClient } from '@messaging/proto_definitions/not
 import { Peer } from '@messaging/service_kit/grpc/peer';
 import { loadProto } from '@messaging/service_kit/grpc/proto';
 import type { Logger } from '@messaging/service_kit/log';
+import type { RequestContext } from '@messaging/service_kit/request';
 
 const { NotificationService } = loadProto<ProtoGrpcType>('notification.proto').notification_service;
 
@@ -15,8 +16,8 @@ export class NotificationGateway {
   }
 
   /** Subscribes a user to notifications. @throws {ServiceError} when NotificationService does not say that it has. */
-  async subscribe(email: string): Promise<void> {
-    await this.peer.call({ deadline: Infinity }, (options, callback) =>
+  async subscribe(email: string, context: RequestContext): Promise<void> {
+    await this.peer.call(context, (options, callback) =>
       this.peer.client.SubscribeUser({ email }, options, callback),
     );
   }

@@ -29,14 +29,14 @@ export class Users {
   ) {}
 
   /** Creates an account and subscribes it to notifications. @throws {ServiceError} `conflict` when the email is taken. */
-  async createUser({ email, password, name }: NewUser): Promise<User> {
+  async createUser({ email, password, name }: NewUser, context: RequestContext): Promise<User> {
     // Spares the hash for an email that is plainly taken; only createUser below decides.
     if (await this.store.userExists(email)) throw emailTaken();
     const record = { name, email, password: await this.passwords.hash(password) };
-    const entryId = await this.store.createUser(record);
+    const entryId = await this.store.createUser(record, context);
     if (entryId === undefined) throw emailTaken();
     // In the healthy case the user is subscribed by now, so that unsubscribing at once is not overtaken.
-    await this.subscriptions.deliverWithin(SUBSCRIBE_WAIT_MS, entryId, { email });
+    await this.subscriptions.deliverWithin(SUBSCRIBE_WAIT_MS, entryId, { email }, context.requestId);
     return toUser(record);
   }
 

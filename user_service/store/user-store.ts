@@ -1,7 +1,8 @@
 import { Coalescer } from '@messaging/service_kit/coalescer';
 import type { RedisConnection } from '@messaging/service_kit/redis/connection';
-import { enqueueLua } from '@messaging/service_kit/redis/outbox';
+import { enqueueLua, originFields } from '@messaging/service_kit/redis/outbox';
 import { defineScript } from '@messaging/service_kit/redis/script';
+import type { RequestContext } from '@messaging/service_kit/request';
 import { z } from 'zod';
 import { type UserRecord, userRecord } from '../domain/user.js';
 
@@ -57,11 +58,16 @@ export class UserStore {
    * Stores a new account, and the outbox entry that has it subscribed, in one atomic step. Resolves to the entry's
    * id; to undefined, with nothing stored, when the email is taken.
    */
-  async createUser(record: UserRecord): Promise<string | undefined> {
+  async createUser(record: UserRecord, context: RequestContext): Promise<string | undefined> {
     const entryId = await this.#connection.run(
       createUserScript,
       [key.user(record.email), key.index, SUBSCRIBE_STREAM],
-      [JSON.stringify(record), record.email, JSON.stringify({ email: record.email })],
+      [
+        JSON.stringify(record),
+        record.email,
+        JSON.stringify({ email: record.email }),
+        ...originFields(context),
+      ],
     );
     return entryId || undefined;
   }
@@ -116,6 +122,7 @@ function parseRecord(text: string): UserRecord {
 }
 
 const usersExistScript = defineScript(
+  'usersExist',
   z.array(z.number()),
   `
   local exist = {}
@@ -125,6 +132,7 @@ const usersExistScript = defineScript(
 );
 
 const createUserScript = defineScript(
+  'createUser',
   z.string(),
   `
   ${enqueueLua}
@@ -132,11 +140,12 @@ const createUserScript = defineScript(
   redis.call('XLEN', KEYS[3])
   if not redis.call('SET', KEYS[1], ARGV[1], 'NX') then return '' end
   redis.call('ZADD', KEYS[2], 0, ARGV[2])
-  return enqueue(KEYS[3], ARGV[3])
+  return enqueue(KEYS[3], unpack(ARGV, 3))
   `,
 );
 
 const replaceUserScript = defineScript(
+  'replaceUser',
   z.enum(['replaced', 'changed', 'taken']),
   `
   redis.call('ZCARD', KEYS[3])
@@ -153,6 +162,7 @@ const replaceUserScript = defineScript(
 );
 
 const deleteUserScript = defineScript(
+  'deleteUser',
   z.number(),
   `
   redis.call('ZREM', KEYS[2], ARGV[1])

@@ -46,12 +46,13 @@ interface Settings {
 
 function readSettings(environment: NodeJS.ProcessEnv): Settings {
   const local = variable.host('127.0.0.1');
-  const { HOST, REDIS_HOST, REDIS_PORT, REDIS_APPENDFSYNC } = readEnvironment(
+  const { HOST, REDIS_HOST, REDIS_PORT, REDIS_APPENDFSYNC, METRICS_PORT } = readEnvironment(
     {
       HOST: local,
       REDIS_HOST: local,
       REDIS_PORT: portVariable(6379),
       REDIS_APPENDFSYNC: variable.choice(APPENDFSYNC_CHOICES, 'always'),
+      METRICS_PORT: variable.optionalPort(9464),
     },
     environment,
   );
@@ -60,7 +61,12 @@ function readSettings(environment: NodeJS.ProcessEnv): Settings {
     return readEnvironment({ [name]: portVariable(process.port) }, environment)[name] ?? process.port;
   });
   return {
-    layout: { host: HOST, ports, redis: { host: REDIS_HOST, port: REDIS_PORT } },
+    layout: {
+      host: HOST,
+      ports,
+      redis: { host: REDIS_HOST, port: REDIS_PORT },
+      firstMetricsPort: METRICS_PORT,
+    },
     // A folder for each port: two servers that write into the same one would destroy its data.
     redisFolder: environment['REDIS_HOST']
       ? undefined

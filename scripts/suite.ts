@@ -72,6 +72,8 @@ export interface Layout {
   host: string;
   ports: Record<ProcessName, number>;
   redis: { host: string; port: number };
+  /** Where the first process serves its metrics, and the others on the ports after it; undefined where none does. */
+  firstMetricsPort?: number | undefined;
 }
 
 /** The file that Node runs for a process, from the root folder. */
@@ -89,9 +91,13 @@ export function addressOf(name: ProcessName, { host, ports }: Layout): string {
   return `${host === '0.0.0.0' ? '127.0.0.1' : host}:${ports[name]}`;
 }
 
-/** The environment of a process: its own port, its Redis and its peers. */
-export function environmentOf({ name, door }: SuiteProcess, layout: Layout): Record<string, string> {
+/** The environment of a process: its own ports, its Redis and its peers. */
+export function environmentOf(process: SuiteProcess, layout: Layout): Record<string, string> {
+  const { name, door } = process;
+  const { firstMetricsPort } = layout;
   return {
+    METRICS_PORT:
+      firstMetricsPort === undefined ? '' : String(firstMetricsPort + suiteProcesses.indexOf(process)),
     HOST: layout.host,
     [door === 'grpc' ? 'GRPC_PORT' : 'REST_PORT']: String(layout.ports[name]),
     REDIS_HOST: layout.redis.host,

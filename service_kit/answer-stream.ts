@@ -1,5 +1,9 @@
 import { once, type EventEmitter } from 'node:events';
 import { ServiceError } from './errors.js';
+import { openStreams } from './metrics.js';
+
+let open = 0;
+openStreams.add({}, () => open);
 
 /** How long a caller may take nothing of what it is sent, unless told. */
 export const SLOW_CALLER_MS = 30_000;
@@ -18,6 +22,8 @@ export class AnswerStream {
     private readonly slowCallerMs = SLOW_CALLER_MS,
   ) {
     const { signal } = this.#over;
+    open++;
+    signal.addEventListener('abort', () => open--, { once: true });
     const drained = () =>
       this.#stop(new ServiceError('unavailable', 'The server is shutting down; connect again'));
     caller.once('close', () => this.end());

@@ -1,4 +1,5 @@
 import { ServiceError } from './errors.js';
+import { batchItems, queuedItems } from './metrics.js';
 import { type Span, tracing } from './tracing.js';
 
 /** The most items of one batch: every batch RPC of the suite takes as many. */
@@ -64,6 +65,7 @@ export class Coalescer<Item, Result> {
       maxItems,
       itemsWorthABatch: Math.min(itemsWorthABatch, maxItems),
     };
+    queuedItems.add({ target: options.name }, () => this.#waiting.length);
   }
 
   /**
@@ -104,6 +106,7 @@ export class Coalescer<Item, Result> {
   async #send(all: Waiting<Item, Result>[]): Promise<void> {
     const batch = this.#dropLate(all);
     if (batch.length === 0) return;
+    batchItems.observe({ target: this.#options.name }, batch.length);
     this.#batchesInFlight++;
     this.#batchesAwaited++;
     let isAwaited = true;

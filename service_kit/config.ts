@@ -9,6 +9,9 @@ export class ConfigError extends Error {
 export const variable = {
   /** A TCP port; 0 lets the system choose a free one. */
   port: (standard: number) => number(0, 65_535, 'a port number from 0 to 65535', standard),
+  /** The same, where nothing listens unless it is set. */
+  optionalPort: (example: number) =>
+    wholeNumber(1, 65_535, 'a port number from 1 to 65535', example).optional(),
   /** A host name or IP address. */
   host: (standard: string) =>
     z
@@ -71,12 +74,15 @@ function hasPorts(addresses: string): boolean {
 }
 
 function number(min: number, max: number, description: string, standard: number) {
+  return wholeNumber(min, max, description, standard).default(standard);
+}
+
+function wholeNumber(min: number, max: number, description: string, example: number) {
   return z
     .string()
-    .regex(/^\d{1,15}$/, expected(description, standard))
+    .regex(/^\d{1,15}$/, expected(description, example))
     .transform(Number)
-    .refine((value) => value >= min && value <= max, expected(description, standard))
-    .default(standard);
+    .refine((value) => value >= min && value <= max, expected(description, example));
 }
 
 function expected(description: string, example: string | number, isSecret = false): string {
@@ -91,6 +97,7 @@ export const processVariables = {
   SHUTDOWN_GRACE_MS: variable.durationMs(8_000),
   REQUEST_TIMEOUT_MS: variable.durationMs(10_000),
   MAX_IN_FLIGHT: variable.count(10_000, 1, 1_000_000),
+  METRICS_PORT: variable.optionalPort(9464),
   // Switches tracing on. OpenTelemetry's SDK reads this and its other variables, all standard, by itself.
   OTEL_EXPORTER_OTLP_ENDPOINT: variable.url('http://localhost:4318'),
   OTEL_EXPORTER_OTLP_PROTOCOL: variable.choice(['http/protobuf', 'http/json'], 'http/protobuf'),
@@ -115,6 +122,8 @@ export interface ProcessConfig {
   requestTimeoutMs: number;
   /** How many requests one process works on; more are refused at once. */
   maxInFlight: number;
+  /** Where the metrics are served besides; undefined where they are not. */
+  metricsPort: number | undefined;
   /** How spans are written, where there is somewhere to hand them over to; undefined while tracing is off. */
   traceProtocol: 'http/protobuf' | 'http/json' | undefined;
 }
@@ -137,6 +146,7 @@ export function processConfig(variables: z.output<z.ZodObject<typeof processVari
     shutdownGraceMs: variables.SHUTDOWN_GRACE_MS,
     requestTimeoutMs: variables.REQUEST_TIMEOUT_MS,
     maxInFlight: variables.MAX_IN_FLIGHT,
+    metricsPort: variables.METRICS_PORT,
     traceProtocol:
       variables.OTEL_EXPORTER_OTLP_ENDPOINT === undefined ? undefined : variables.OTEL_EXPORTER_OTLP_PROTOCOL,
   };

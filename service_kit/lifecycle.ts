@@ -1,5 +1,6 @@
 import { ConfigError, type ProcessConfig } from './config.js';
 import { createLogger, type Logger } from './log.js';
+import { MetricsServer, observeProcess } from './metrics-server.js';
 import { startTracing, tracing } from './tracing.js';
 
 /** A part of a process that is started and stopped: a server, a connection. */
@@ -56,7 +57,10 @@ export async function runProcess<Config extends ProcessConfig>(
   process.on('uncaughtException', fail);
   process.on('unhandledRejection', fail);
 
+  observeProcess();
   const components = createComponents(config, logger);
+  const { host, metricsPort } = config;
+  if (metricsPort !== undefined) components.unshift(new MetricsServer({ host, metricsPort }, logger));
   reportTracing(logger);
   let stoppingSince: number | undefined;
   const stop = async (signal: NodeJS.Signals) => {

@@ -1,4 +1,5 @@
 import { ServiceError } from './errors.js';
+import { requestsInFlight } from './metrics.js';
 
 /** What a request brings along besides its input. */
 export interface RequestContext {
@@ -24,7 +25,9 @@ function tooSlow(): ServiceError {
 export class InFlight {
   #count = 0;
 
-  constructor(private readonly max: number) {}
+  constructor(private readonly max: number) {
+    requestsInFlight.add({}, () => this.#count);
+  }
 
   /**
    * Runs `work` as one of the requests under way, until its deadline at the latest.

@@ -10,6 +10,7 @@ import { MAX_BATCH_ITEMS } from '../coalescer.js';
 import { errorKinds, ServiceError, toServiceError } from '../errors.js';
 import { parseInput } from '../input.js';
 import { type Logger, SLOW_REQUEST_MS } from '../log.js';
+import { grpcServerCallSeconds, grpcServerItemFailures } from '../metrics.js';
 import { InFlight, type RequestContext } from '../request.js';
 import { newRequestId, readRequestId, REQUEST_ID_HEADER } from '../request-id.js';
 import { AnswerStream } from '../answer-stream.js';
@@ -123,7 +124,7 @@ export function createHandlerAdapters(
   const describe = ({ method, requestId }: CallContext, thrown: unknown, startedAt?: number): Failure => {
     const error = toServiceError(thrown);
     const level = error.kind === 'internal' ? 'error' : 'info';
-    const durationMs = startedAt === undefined ? undefined : Date.now() - startedAt;
+    const durationMs = startedAt === undefined ? undefined : msSince(startedAt);
     logger[level]({ method, requestId, durationMs, err: error.cause ?? error }, 'failed');
     return toFailure(error);
   };
@@ -133,18 +134,26 @@ export function createHandlerAdapters(
     call: CallContext,
     work: (context: CallContext) => Promise<Response>,
   ): Promise<{ response: Response } | { failure: Failure; requestId: string }> => {
-    const startedAt = Date.now();
-    const context = { ...call, deadline: Math.min(call.deadline, startedAt + options.requestTimeoutMs) };
+    const startedAt = performance.now();
+    const context = { ...call, deadline: Math.min(call.deadline, Date.now() + options.requestTimeoutMs) };
+    const measure = (code: status): number => {
+      const durationMs = performance.now() - startedAt;
+      const labels = { grpc_method: call.method, grpc_code: status[code] };
+      grpcServerCallSeconds.observe(labels, durationMs / 1_000);
+      return Math.round(durationMs);
+    };
     try {
       const response = await inFlight.run(context, async () => work(context));
-      const durationMs = Date.now() - startedAt;
+      const durationMs = measure(status.OK);
       const { method, requestId, requestIds } = context;
       const level = durationMs < SLOW_REQUEST_MS ? 'debug' : 'info';
       logger[level]({ method, requestId, requestIds, durationMs }, 'answered');
       return { response };
     } catch (thrown) {
       const { requestId = newRequestId() } = context;
-      return { failure: describe({ ...context, requestId }, thrown, startedAt), requestId };
+      const failure = describe({ ...context, requestId }, thrown, startedAt);
+      measure(failure.code);
+      return { failure, requestId };
     }
   };
 
@@ -203,8 +212,8 @@ export function createHandlerAdapters(
     const requestId = requestIdOf(call.metadata) ?? newRequestId();
     const context = { method, requestId, deadline: Infinity, request: call.request };
     const send = async (span?: Span) => {
-      const startedAt = Date.now();
-      const ended = () => logger.debug({ method, requestId, durationMs: Date.now() - startedAt }, 'ended');
+      const startedAt = performance.now();
+      const ended = () => logger.debug({ method, requestId, durationMs: msSince(startedAt) }, 'ended');
       const answers = new AnswerStream(call, drain, slowCallerMs);
       try {
         const pieces = await handle(parseInput(schema, call.request), answers.signal);
@@ -239,6 +248,7 @@ export function createHandlerAdapters(
           return await handle(parseInput(schema, item), context);
         } catch (thrown) {
           const failure = describe(context, thrown);
+          grpcServerItemFailures.inc({ grpc_method: method, grpc_code: status[failure.code] });
           if (span) setStatus(span, 'server', failure.code);
           return failure;
         }
@@ -301,4 +311,8 @@ function serverSpan(method: string, metadata: Metadata): SpanOptions {
 
 function toFailure({ kind, message }: ServiceError): Failure {
   return { code: status[errorKinds[kind].grpc], details: message };
+}
+
+function msSince(startedAt: number): number {
+  return Math.round(performance.now() - startedAt);
 }

@@ -17,6 +17,7 @@ import { Coalescer } from '../coalescer.js';
 import { type ErrorKind, errorKinds, ServiceError } from '../errors.js';
 import type { Component, Dependency } from '../lifecycle.js';
 import type { Logger } from '../log.js';
+import { grpcClientCallSeconds, peerUp } from '../metrics.js';
 import type { RequestContext } from '../request.js';
 import { REQUEST_ID_HEADER } from '../request-id.js';
 import { tracing } from '../tracing.js';
@@ -95,6 +96,7 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
     // https://github.com/grpc/grpc/blob/master/doc/naming.md
     const target = address.includes(',') ? `ipv4:${address}` : `dns:///${address}`;
     this.client = new Constructor(target, credentials.createInsecure(), channelOptions);
+    peerUp.add({ peer: name }, () => Number(this.isUp));
   }
 
   get isUp(): boolean {
@@ -206,7 +208,15 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
       return this.#settle(method.results(reply));
     };
     const ask = async (asked: Asked<Item>[], deadline: number) => {
-      const reply = await streams.ask(toRequest(asked), deadline);
+      const startedAt = performance.now();
+      const reply = await streams.ask(toRequest(asked), deadline).catch((error: unknown) => {
+        this.#measure(
+          startedAt,
+          error instanceof ServiceError ? status[errorKinds[error.kind].grpc] : status.UNKNOWN,
+        );
+        throw error;
+      });
+      if (reply !== undefined) this.#measure(startedAt);
       return reply === undefined ? askByCall(asked, deadline) : this.#settle(method.results(reply));
     };
     const coalescer = new Coalescer<Asked<Item>, Result>({
@@ -239,13 +249,20 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
     describe: (failure: CallFailure) => ServiceError,
   ): Promise<Reply> {
     const deadline = Math.min(context.deadline, Date.now() + this.#timeoutMs);
+    const startedAt = performance.now();
     return new Promise((resolve, reject) => {
       invoke({ deadline, ...passOn(context.requestId) }, (error, reply) => {
+        this.#measure(startedAt, error?.code);
         if (error) reject(describe(error));
         else if (reply === undefined) reject(new Error(`${this.name} answered with nothing`));
         else resolve(reply);
       });
     });
+  }
+
+  #measure(startedAt: number, code = status.OK): void {
+    const labels = { peer: this.name, grpc_code: status[code] };
+    grpcClientCallSeconds.observe(labels, (performance.now() - startedAt) / 1_000);
   }
 
   #settle<Result extends object>(results: Result[]): PromiseSettledResult<Result>[] {

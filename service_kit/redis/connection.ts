@@ -4,6 +4,7 @@ import type { RedisConfig } from '../config.js';
 import type { Component, VitalDependency } from '../lifecycle.js';
 import { Coalescer } from '../coalescer.js';
 import type { Logger } from '../log.js';
+import { redisCommandSeconds, redisUp } from '../metrics.js';
 import { type SpanOptions, tracing } from '../tracing.js';
 import { runScripts, type Script, type ScriptCall } from './script.js';
 
@@ -51,6 +52,7 @@ export class RedisConnection implements Component, VitalDependency {
       itemsWorthABatch: 1,
       send: async (calls) => runScripts(this.client, calls),
     });
+    redisUp.add({ database: String(database) }, () => Number(this.#isUp));
     this.client.on('ready', () => void this.#check());
     this.client.on('ready', () => void this.#warnOfEviction());
     this.client.on('close', () => this.#set(false));
@@ -68,9 +70,8 @@ export class RedisConnection implements Component, VitalDependency {
   /** Runs a script as one atomic step. Those that are run at the same time share a round trip. */
   async run<Reply>(script: Script<Reply>, keys: string[], args: (string | number)[]): Promise<Reply> {
     const call = { script, keys, args };
-    const reply = tracing?.isInSpan
-      ? await tracing.trace(this.#spanOf(script), () => this.#scripts.run(call))
-      : await this.#scripts.run(call);
+    const run = async () => measure(script.name, async () => this.#scripts.run(call));
+    const reply = tracing?.isInSpan ? await tracing.trace(this.#spanOf(script), run) : await run();
     return script.reply.parse(reply);
   }
 
@@ -104,7 +105,7 @@ export class RedisConnection implements Component, VitalDependency {
 
   async #check(): Promise<void> {
     this.#set(
-      await this.client.ping().then(
+      await measure('ping', async () => this.client.ping()).then(
         () => true,
         () => false,
       ),
@@ -143,5 +144,17 @@ export class RedisConnection implements Component, VitalDependency {
     if (isUp) this.#logger.info({ redis: this.#address }, 'connected to Redis');
     else this.#logger.warn({ redis: this.#address }, 'lost Redis; trying again in the background');
     this.#events.emit('change');
+  }
+}
+
+async function measure<Reply>(command: string, work: () => Promise<Reply>): Promise<Reply> {
+  const startedAt = performance.now();
+  let outcome = 'failed';
+  try {
+    const reply = await work();
+    outcome = 'answered';
+    return reply;
+  } finally {
+    redisCommandSeconds.observe({ command, outcome }, (performance.now() - startedAt) / 1_000);
   }
 }

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { toServiceError } from '../errors.js';
 import type { Component } from '../lifecycle.js';
 import type { Logger } from '../log.js';
+import { deadLetters, outboxAgeSeconds, outboxDeliveries, outboxEntries } from '../metrics.js';
 import type { RequestContext } from '../request.js';
 import { type Span, type SpanOptions, tracing } from '../tracing.js';
 import type { RedisConnection } from './connection.js';
@@ -81,6 +82,7 @@ export class Outbox<Entry> implements Component {
   readonly #underWay = new Set<Promise<void>>();
   readonly #refusals = new Map<string, number>();
   readonly #span: SpanOptions;
+  #stateRead: Promise<OutboxState | undefined> | undefined;
   #acknowledgements: string[] = [];
   #isAcknowledging = false;
   #failuresInARow = 0;
@@ -100,6 +102,28 @@ export class Outbox<Entry> implements Component {
         'messaging.destination.name': options.stream,
       },
     };
+    this.#countFor(options.stream);
+  }
+
+  #countFor(stream: string): void {
+    this.events.on('delivered', () => outboxDeliveries.inc({ stream, outcome: 'delivered' }));
+    this.events.on('postponed', () => outboxDeliveries.inc({ stream, outcome: 'postponed' }));
+    this.events.on('deadLettered', () => outboxDeliveries.inc({ stream, outcome: 'dead_lettered' }));
+    outboxEntries.add({ stream }, async () => (await this.#readState())?.entries);
+    outboxAgeSeconds.add({ stream }, async () => {
+      const state = await this.#readState();
+      return state && state.oldestAgeMs / 1_000;
+    });
+    deadLetters.add({ stream }, async () => (await this.#readState())?.deadLetters);
+  }
+
+  /** Undefined while Redis does not say. Asked for more than once in the same turn, it is read once. */
+  #readState(): Promise<OutboxState | undefined> {
+    this.#stateRead ??= readOutboxState(this.connection.run.bind(this.connection), this.options.stream).catch(
+      () => undefined,
+    );
+    setImmediate(() => (this.#stateRead = undefined));
+    return this.#stateRead;
   }
 
   /** Starts the relay. */
@@ -234,7 +258,7 @@ export class Outbox<Entry> implements Component {
   async #bury({ id, requestId }: Named, reason: string): Promise<void> {
     const { stream } = this.options;
     try {
-      await this.connection.run(buryScript, [stream, `${stream}:dead`], [id, reason]);
+      await this.connection.run(buryScript, [stream, deadLettersOf(stream)], [id, reason]);
     } catch (error) {
       this.#postponed({ id, requestId }, error instanceof Error ? error : new Error(String(error)));
       return;
@@ -269,6 +293,26 @@ function toRecord(fields: string[]): Record<string, string> {
   return Object.fromEntries(pairs);
 }
 
+/** What is in an outbox. */
+export interface OutboxState {
+  /** Entries that are still to be delivered. */
+  entries: number;
+  /** How long the oldest of them has waited; 0 where none does. */
+  oldestAgeMs: number;
+  deadLetters: number;
+}
+
+/** Reads what is in an outbox, of any process. */
+export async function readOutboxState(run: RedisConnection['run'], stream: string): Promise<OutboxState> {
+  const [entries, oldestAgeMs, dead] = await run(stateScript, [stream, deadLettersOf(stream)], []);
+  return { entries, oldestAgeMs: Math.max(oldestAgeMs, 0), deadLetters: dead };
+}
+
+/** The stream of what was given up. */
+export function deadLettersOf(stream: string): string {
+  return `${stream}:dead`;
+}
+
 const entryText = z.string().transform((text, context): unknown => {
   try {
     return JSON.parse(text);
@@ -294,6 +338,18 @@ const acknowledgeScript = defineScript(
   `
   redis.call('XACK', KEYS[1], '${GROUP}', unpack(ARGV))
   return redis.call('XDEL', KEYS[1], unpack(ARGV))
+  `,
+);
+
+/** An entry's id begins with when it was written, in milliseconds by the clock of Redis. */
+const stateScript = defineScript(
+  'readOutboxState',
+  z.tuple([z.number(), z.number(), z.number()]),
+  `
+  local oldest = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
+  local now = redis.call('TIME')
+  local age = oldest and now[1] * 1000 + math.floor(now[2] / 1000) - string.match(oldest[1], '^%d+') or 0
+  return { redis.call('XLEN', KEYS[1]), age, redis.call('XLEN', KEYS[2]) }
   `,
 );
 

@@ -3,10 +3,12 @@ import express, { type ErrorRequestHandler, type Express, type RequestHandler } 
 import { errorKinds, ServiceError, toServiceError } from '../errors.js';
 import type { Dependency } from '../lifecycle.js';
 import { type Logger, SLOW_REQUEST_MS } from '../log.js';
+import { httpServerRequestSeconds, registry } from '../metrics.js';
 import { InFlight, type RequestContext } from '../request.js';
 import { newRequestId, readRequestId, REQUEST_ID_HEADER } from '../request-id.js';
 import { tracing } from '../tracing.js';
 import { type EventHandler, sendEvents } from './event-stream.js';
+import { routeOf } from './route.js';
 import { traceRequests } from './trace-requests.js';
 
 declare global {
@@ -90,6 +92,9 @@ export function createRestApp(
   app.get('/healthz', (_request, response) => {
     response.json({ success: true, message: 'The process is alive' });
   });
+  app.get('/metrics', async (_request, response) => {
+    response.type(registry.contentType).send(await registry.metrics());
+  });
   app.get('/readyz', (_request, response) => {
     const missing = dependencies
       .filter((dependency) => !dependency.isUp)
@@ -145,12 +150,17 @@ function logRequests(logger: Logger): RequestHandler {
   return (request, response, next) => {
     const { method, path } = request;
     const { requestId } = response.locals;
-    const startedAt = Date.now();
+    const startedAt = performance.now();
     const log = () => {
       const { statusCode } = response;
-      const durationMs = Date.now() - startedAt;
-      const isSlow = durationMs >= SLOW_REQUEST_MS && !response.locals.isStream;
-      const { fault } = response.locals;
+      const elapsedMs = performance.now() - startedAt;
+      const durationMs = Math.round(elapsedMs);
+      const { fault, isStream } = response.locals;
+      if (!isStream) {
+        const labels = { method, route: routeOf(request) ?? 'unknown', status: String(statusCode) };
+        httpServerRequestSeconds.observe(labels, elapsedMs / 1_000);
+      }
+      const isSlow = durationMs >= SLOW_REQUEST_MS && !isStream;
       const level = fault !== undefined ? 'error' : statusCode >= 400 || isSlow ? 'info' : 'debug';
       const outcome = response.writableFinished ? 'answered' : 'abandoned';
       logger[level]({ requestId, method, path, statusCode, durationMs, err: fault }, outcome);

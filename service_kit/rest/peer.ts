@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { type ErrorKind, errorKinds, ServiceError } from '../errors.js';
 import type { Component, Dependency } from '../lifecycle.js';
 import type { Logger } from '../log.js';
+import { httpClientRequestSeconds, peerUp } from '../metrics.js';
 import type { RequestContext } from '../request.js';
 import { REQUEST_ID_HEADER } from '../request-id.js';
 import { type Span, tracing } from '../tracing.js';
@@ -49,7 +50,9 @@ export class RestPeer implements Component, Dependency {
     private readonly address: string,
     private readonly timeoutMs: number,
     private readonly logger: Logger,
-  ) {}
+  ) {
+    peerUp.add({ peer: name }, () => Number(this.#isUp));
+  }
 
   /** Whether it could be reached when last tried. */
   get isUp(): boolean {
@@ -88,7 +91,7 @@ export class RestPeer implements Component, Dependency {
     span?: Span,
   ): Promise<z.output<Reply>> {
     const timeoutMs = Math.max(0, Math.min(deadline - Date.now(), this.timeoutMs));
-    const response = await this.#fetch(path, {
+    const response = await this.#measure(method, path, {
       method,
       headers: {
         ...(requestId === undefined ? {} : { [REQUEST_ID_HEADER]: requestId }),
@@ -104,6 +107,19 @@ export class RestPeer implements Component, Dependency {
     if (kind !== undefined) throw new ServiceError(kind, refusal.parse(response.body).message);
     if (response.status >= 503) throw this.#unavailable();
     throw new Error(`${this.name} answered ${method} ${path} with ${response.status}`);
+  }
+
+  async #measure(method: string, path: string, options: RequestInit) {
+    const startedAt = performance.now();
+    let answered = 0;
+    try {
+      const response = await this.#fetch(path, options);
+      answered = response.status;
+      return response;
+    } finally {
+      const labels = { peer: this.name, method, status: String(answered) };
+      httpClientRequestSeconds.observe(labels, (performance.now() - startedAt) / 1_000);
+    }
   }
 
   async #fetch(path: string, options: RequestInit): Promise<{ status: number; body: unknown }> {

@@ -1,5 +1,6 @@
 import type { RequestHandler } from 'express';
 import type { Tracing } from '../tracing.js';
+import { routeOf } from './route.js';
 
 /**
  * Makes what traces each request (https://opentelemetry.io/docs/specs/semconv/http/http-spans/), and has everything that is done
@@ -16,7 +17,7 @@ export function traceRequests(tracing: Tracing): RequestHandler {
     });
     response.once('close', () => {
       const { statusCode } = response;
-      const route = routeOf(request.route);
+      const route = routeOf(request);
       if (route !== undefined) {
         span.rename(`${method} ${route}`);
         span.set({ 'http.route': route });
@@ -27,10 +28,4 @@ export function traceRequests(tracing: Tracing): RequestHandler {
     });
     span.run(next);
   };
-}
-
-/** What Express says of the route that was found, once one is. */
-function routeOf(route: unknown): string | undefined {
-  const isKnown = typeof route === 'object' && route !== null && 'path' in route;
-  return isKnown && typeof route.path === 'string' ? route.path : undefined;
 }

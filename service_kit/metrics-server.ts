@@ -1,0 +1,46 @@
+import { createServer } from 'node:http';
+import { collectDefaultMetrics } from 'prom-client';
+import type { Component } from './lifecycle.js';
+import { listenError } from './listen-error.js';
+import type { Logger } from './log.js';
+import { registry } from './metrics.js';
+
+/** Has the metrics tell of the process itself, too: its event loop, its memory, its CPU time. */
+export function observeProcess(): void {
+  collectDefaultMetrics({ register: registry });
+}
+
+/** Serves the metrics on a port of their own, for processes that serve no HTTP and for networks that keep the two apart. */
+export class MetricsServer implements Component {
+  readonly #server = createServer((request, response) => {
+    const serve = async () => {
+      if (request.url !== '/metrics' || request.method !== 'GET') {
+        response.writeHead(404).end('There is nothing here but GET /metrics\n');
+        return;
+      }
+      response.writeHead(200, { 'Content-Type': registry.contentType }).end(await registry.metrics());
+    };
+    void serve();
+  });
+
+  constructor(
+    private readonly config: { host: string; metricsPort: number },
+    private readonly logger: Logger,
+  ) {}
+
+  /** @throws when the port is taken. */
+  async start(): Promise<void> {
+    const { host, metricsPort } = this.config;
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', (error) => reject(listenError(`${host}:${metricsPort}`, error)));
+      this.#server.listen(metricsPort, host, resolve);
+    });
+    this.logger.info({ port: metricsPort }, 'metrics listening');
+  }
+
+  async stop(): Promise<void> {
+    const closed = new Promise((resolve) => this.#server.close(resolve));
+    this.#server.closeAllConnections();
+    await closed;
+  }
+}

@@ -18,8 +18,9 @@ function loadedBy(code: string): string[] {
   return z.array(z.string()).parse(JSON.parse(output));
 }
 
-test('while tracing is off, nothing of OpenTelemetry is loaded', () => {
-  expect(loadedBy('')).toEqual([]);
+test('while tracing is off, nothing of OpenTelemetry is loaded but its API', () => {
+  // prom-client loads it, for a trace beside a value, which nobody asks it for.
+  expect(loadedBy('').filter((file) => !file.includes('@opentelemetry/api/'))).toEqual([]);
 });
 
 test('once it is turned on, it is', () => {

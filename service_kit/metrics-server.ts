@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import { collectDefaultMetrics } from 'prom-client';
 import type { Component } from './lifecycle.js';
-import { listenError } from './listen-error.js';
+import { listen } from './listen.js';
 import type { Logger } from './log.js';
 import { registry } from './metrics.js';
 
@@ -20,7 +20,11 @@ export class MetricsServer implements Component {
       }
       response.writeHead(200, { 'Content-Type': registry.contentType }).end(await registry.metrics());
     };
-    void serve();
+    serve().catch((error: unknown) => {
+      // A process does not die of being looked at.
+      this.logger.error({ err: error }, 'the metrics could not be told');
+      response.destroy();
+    });
   });
 
   constructor(
@@ -31,10 +35,7 @@ export class MetricsServer implements Component {
   /** @throws when the port is taken. */
   async start(): Promise<void> {
     const { host, metricsPort } = this.config;
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', (error) => reject(listenError(`${host}:${metricsPort}`, error)));
-      this.#server.listen(metricsPort, host, resolve);
-    });
+    await listen(this.#server, host, metricsPort);
     this.logger.info({ port: metricsPort }, 'metrics listening');
   }
 

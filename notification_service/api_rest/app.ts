@@ -24,7 +24,8 @@ const notificationsQuery = z.object({
   unread_only: booleanText,
 });
 const notificationPath = z.object({ id: notificationId });
-const deletionQuery = z.object({ email: requiredEmail, up_to_id: optionalNotificationId });
+// An empty up_to_id is a mistake rather than unset: without one, all are deleted.
+const deletionQuery = z.object({ email: requiredEmail, up_to_id: notificationId.optional() });
 const subscription = z.object({ subscribed: z.boolean() });
 
 /** Creates the REST door of NotificationService and all that it needs, in the order to start. */

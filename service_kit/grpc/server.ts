@@ -12,7 +12,7 @@ import {
 import { HealthImplementation } from 'grpc-health-check';
 import type { ProcessConfig } from '../config.js';
 import type { Component, VitalDependency } from '../lifecycle.js';
-import { listenError } from '../listen-error.js';
+import { listenError } from '../listen.js';
 import type { Logger } from '../log.js';
 import { createHandlerAdapters, type HandlerAdapters } from './handlers.js';
 import { createReflection } from './reflection.js';

@@ -4,7 +4,7 @@ import type { z } from 'zod';
 
 /** A Lua script that Redis runs as one atomic step. */
 export interface Script<Reply> {
-  /** What it is called in a trace. */
+  /** What it is called in traces and metrics. */
   readonly name: string;
   readonly lua: string;
   readonly sha: string;

@@ -2,7 +2,7 @@ import { setMaxListeners } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { ProcessConfig } from '../config.js';
 import type { Component } from '../lifecycle.js';
-import { listenError } from '../listen-error.js';
+import { listen } from '../listen.js';
 import type { Logger } from '../log.js';
 import { type AddRoutes, createRestApp, type RestService } from './app.js';
 
@@ -32,10 +32,7 @@ export class RestServer implements Component {
   /** @throws when the port is taken. */
   async start(): Promise<void> {
     const { host, restPort } = this.config;
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', (error) => reject(listenError(`${host}:${restPort}`, error)));
-      this.#server.listen(restPort, host, resolve);
-    });
+    await listen(this.#server, host, restPort);
     this.logger.info({ port: restPort }, 'REST listening');
   }
 

@@ -110,6 +110,7 @@ describe('a notification', () => {
     expectRefusal(await askToDelete('/notifications/1', {}), 400, /email/);
     expectRefusal(await askToDelete('/notifications', {}), 400, /email/);
     expectRefusal(await askToDelete('/notifications', { email, up_to_id: 'x' }), 400, /up_to_id/);
+    expectRefusal(await askToDelete('/notifications', { email, up_to_id: '' }), 400, /up_to_id/);
     const upTo3 = await askToDelete('/notifications', { email, up_to_id: '3' });
     expect(upTo3.body).toStrictEqual({ success: true, deleted: 2 });
     const read = await rest.notifications().post('/notifications/read').send({ email, all: true });

@@ -12,6 +12,7 @@ import {
   ROOT_FOLDER,
   suiteProcesses,
 } from '../../scripts/dist/suite.js';
+import { readMetrics } from '../helpers/metrics.js';
 import { RunningProcess } from '../helpers/running-process.js';
 import { waitFor } from '../helpers/wait-for.js';
 
@@ -71,6 +72,18 @@ async function waitUntilReady(run: RunningProcess): Promise<void> {
   ]);
 }
 
+/** The first of so many ports in a row that are free. */
+async function findFreePorts(count: number): Promise<number> {
+  return waitFor(
+    async () => {
+      const first = await getPort();
+      const all = Array.from({ length: count }, (_, index) => first + index);
+      return (await Promise.all(all.map(isListening))).every((isTaken) => !isTaken) && first;
+    },
+    { what: `${count} ports in a row are free` },
+  );
+}
+
 function pressCtrlC(run: RunningProcess): void {
   process.kill(-run.pid, 'SIGINT');
 }
@@ -102,6 +115,17 @@ async function expectNothingLeft(run: RunningProcess): Promise<void> {
 }
 
 describe('npm start', () => {
+  test('has each process serve its metrics on a port of its own', async () => {
+    const first = await findFreePorts(suiteProcesses.length);
+    await waitUntilReady(npmStart({ METRICS_PORT: String(first) }));
+    for (const [index, { name }] of suiteProcesses.entries()) {
+      const metrics = await readMetrics(`127.0.0.1:${first + index}`);
+      expect(metrics.get('requests_in_flight'), name).toBe(0);
+      const passwordsThatWait = metrics.get('queued_items{target="bcrypt"}');
+      expect(passwordsThatWait, name).toBe(name.startsWith('user_service') ? 0 : undefined);
+    }
+  });
+
   test('says ready in one line once every health check passes, and Ctrl-C stops all, Redis last', async () => {
     const run = npmStart();
     await waitUntilReady(run);

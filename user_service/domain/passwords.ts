@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ServiceError } from '@messaging/service_kit/errors';
+import { queuedItems } from '@messaging/service_kit/metrics';
 import bcrypt from 'bcrypt';
 import pLimit, { type LimitFunction } from 'p-limit';
 
@@ -20,6 +21,7 @@ export class Passwords {
     this.#cost = options.cost;
     this.#limit = pLimit(options.concurrency);
     this.#queueLength = options.queueLength;
+    queuedItems.add({ target: 'bcrypt' }, () => this.#limit.pendingCount);
   }
 
   /** @throws {ServiceError} `tooMany` when too many already wait. */

@@ -33,4 +33,5 @@ export const accountEmail = z
   .min(1, 'is required')
   .max(MAX_EMAIL_LENGTH, tooLong)
   .regex(z.regexes.html5Email, 'must be an email address, such as alice@example.com')
-  .toLowerCase();
+  .toLowerCase()
+  .meta({ description: 'Kept in lower case, and unique', examples: ['alice@example.com'] });

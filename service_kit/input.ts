@@ -10,26 +10,32 @@ export const text = z
 export const booleanText = z
   .enum(['true', 'false', ''], 'must be true or false')
   .default('false')
-  .transform((value) => value === 'true');
+  .transform((value) => value === 'true')
+  .meta({ override: { type: 'boolean', enum: undefined, default: false } });
 
 /**
  * Parses what came in from outside.
  *
+ * @param depth how many steps into the input the caller's own part of it begins: the fields at fault are named from there
  * @throws {ServiceError} `invalid`, naming each field at fault and what is wrong with it.
  */
-export function parseInput<Schema extends z.ZodType>(schema: Schema, input: unknown): z.output<Schema> {
-  const result = schema.safeParse(input, { error: describeIssue });
+export function parseInput<Schema extends z.ZodType>(
+  schema: Schema,
+  input: unknown,
+  depth = 0,
+): z.output<Schema> {
+  const result = schema.safeParse(input, { error: (issue) => describeIssue(issue, depth) });
   if (result.success) return result.data;
   const faults = result.error.issues.map(
-    ({ path, message }) => `${path.join('.') || 'The request'} ${message}`,
+    ({ path, message }) => `${path.slice(depth).join('.') || 'The request'} ${message}`,
   );
   throw new ServiceError('invalid', faults.join('; '));
 }
 
-function describeIssue(issue: z.core.$ZodRawIssue): string | undefined {
+function describeIssue(issue: z.core.$ZodRawIssue, depth: number): string | undefined {
   switch (issue.code) {
     case 'invalid_type':
-      if (issue.input === undefined && !issue.path?.length) {
+      if (issue.input === undefined && (issue.path?.length ?? 0) <= depth) {
         return 'must be a JSON object, sent with Content-Type: application/json';
       }
       // proto-loader gives null for a message that is not set.

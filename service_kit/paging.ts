@@ -28,12 +28,29 @@ function nonNegative() {
 export const pageToken = z.string().optional();
 
 /** The part of a query string that says which page of a list is wanted. */
-export const pageQuery = z.object({ page_size: pageSizeText, page_token: pageToken });
+export const pageQuery = z.object({
+  page_size: pageSizeText.meta({
+    description: `How many at the most, up to ${MAX_PAGE_SIZE}; unset or 0 for the usual number`,
+    override: { type: 'integer', minimum: 0, pattern: undefined },
+  }),
+  page_token: pageToken.meta({
+    description:
+      'The next_page_token of the page before, with the same request otherwise; unset for the first page',
+  }),
+});
+
+/** The part of an answer that says where the list goes on. */
+export const nextPageToken = z.string().meta({ description: 'Asks for the next page; empty on the last' });
 
 /** Which page of a list: unset values ask for the first page, of the size that is usual for the list. */
 export interface PageRequest {
   size: number | undefined;
   token: string | undefined;
+}
+
+/** Turns what a caller asks for into the page that is meant. */
+export function toPageRequest({ page_size, page_token }: z.output<typeof pageQuery>): PageRequest {
+  return { size: page_size, token: page_token };
 }
 
 /** One page of a list. `nextPageToken` is empty on the last page. */

@@ -2,11 +2,11 @@ import type { CookieOptions, Request, Response } from 'express';
 import { parseCookie } from 'cookie';
 
 /** Cookies know no ports: what else runs on the host may well have one named `session`. */
-const NAME = 'inbox_session';
+export const SESSION_COOKIE = 'inbox_session';
 
 /** Reads the token of the session that a request comes with. */
 export function readSessionToken(request: Request): string | undefined {
-  return parseCookie(request.headers.cookie ?? '')[NAME];
+  return parseCookie(request.headers.cookie ?? '')[SESSION_COOKIE];
 }
 
 /** Has the browser keep a token until the session ends: out of the page's reach, and from other sites' requests. */
@@ -16,12 +16,12 @@ export function setSessionToken(
   token: string,
   expiresAt: number,
 ): void {
-  response.cookie(NAME, token, { ...cookieOptions(request), expires: new Date(expiresAt) });
+  response.cookie(SESSION_COOKIE, token, { ...cookieOptions(request), expires: new Date(expiresAt) });
 }
 
 /** Has the browser forget the token. */
 export function clearSessionToken(request: Request, response: Response): void {
-  response.clearCookie(NAME, cookieOptions(request));
+  response.clearCookie(SESSION_COOKIE, cookieOptions(request));
 }
 
 function cookieOptions(request: Request): CookieOptions {

@@ -32,9 +32,10 @@ export const chosenNotifications = z.object({
   ids: z
     .array(notificationId)
     .max(MAX_CHANGED_AT_ONCE, `must be ${MAX_CHANGED_AT_ONCE} ids at the most`)
-    .default([]),
-  up_to_id: optionalNotificationId,
-  all: z.boolean().default(false),
+    .default([])
+    .meta({ description: 'Those with these ids' }),
+  up_to_id: optionalNotificationId.meta({ description: 'All up to this one' }),
+  all: z.boolean().default(false).meta({ description: 'All that there are' }),
 });
 
 /** Which of a user's notifications are meant: those with these ids, all up to one, or all that there are. */

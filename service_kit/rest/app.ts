@@ -1,14 +1,25 @@
-import { STATUS_CODES } from 'node:http';
-import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
-import { errorKinds, ServiceError, toServiceError } from '../errors.js';
+import express, { type Express, type Request, type RequestHandler, type Response } from 'express';
+import type { z } from 'zod';
+import { ServiceError } from '../errors.js';
 import type { Dependency } from '../lifecycle.js';
 import { type Logger, SLOW_REQUEST_MS } from '../log.js';
 import { httpServerRequestSeconds, registry } from '../metrics.js';
 import { InFlight, type RequestContext } from '../request.js';
 import { newRequestId, readRequestId, REQUEST_ID_HEADER } from '../request-id.js';
 import { tracing } from '../tracing.js';
-import { type EventHandler, sendEvents } from './event-stream.js';
-import { routeOf } from './route.js';
+import { serveDocumentation } from './documentation.js';
+import { answerError } from './errors.js';
+import { sendEvents, type ServerSentEvent } from './event-stream.js';
+import type { DescribedDoor } from './openapi.js';
+import { JsonText, type Operation, readInput } from './operation.js';
+import {
+  checkLiveness,
+  checkReadiness,
+  describeService,
+  notReady,
+  readMetrics,
+} from './process-operations.js';
+import { routeOf, toTemplate } from './route.js';
 import { traceRequests } from './trace-requests.js';
 
 declare global {
@@ -24,13 +35,10 @@ declare global {
   }
 }
 
-const PROBLEM_TYPE = 'application/problem+json';
 const BODY_LIMIT_BYTES = 100 * 1024;
 
 /** What a REST door says about its service. */
-export interface RestService {
-  /** The service's name, for people. */
-  name: string;
+export interface RestService extends Omit<DescribedDoor, 'operations'> {
   /** What the service can't serve without. */
   dependencies: readonly Dependency[];
   /** Other services that it calls: named in `/readyz`, and never a reason for a 503. */
@@ -39,39 +47,58 @@ export interface RestService {
   middleware?: readonly RequestHandler[];
 }
 
-/** A handler of one route. */
-export type RouteHandler = (
-  request: express.Request,
-  response: express.Response,
-  context: RequestContext,
-) => Promise<void>;
+/** The request that an operation is asked by, for what its input does not tell, and the answer to it. */
+export interface Exchange<Caller> {
+  request: Request;
+  response: Response;
+  caller: Caller;
+}
 
-/** Adds a route. */
-export type AddRoute = (
-  method: 'get' | 'post' | 'put' | 'delete',
-  path: string,
-  handle: RouteHandler,
-  options?: { bodyLimitBytes: number },
-) => void;
+/** Tells who is calling, before anything else of a request is looked at. @throws {ServiceError} to turn it away. */
+export type Authenticate<Caller> = (request: Request) => Promise<Caller>;
 
-/** Adds a route that answers with server-sent events for as long as its caller stays. */
-export type AddEventRoute = (path: string, handle: EventHandler) => void;
+/** Adds an operation to a door. Nothing is added before it is told what the operation does. */
+export interface OperationAdder<Input extends z.ZodObject, Content, Caller> {
+  /** Has only those served who are let in. */
+  for<Known>(authenticate: Authenticate<Known>): OperationAdder<Input, Content, Known>;
+  /** Has it answered with what `handle` resolves to. */
+  do(
+    handle: (
+      input: z.output<Input>,
+      context: RequestContext,
+      exchange: Exchange<Caller>,
+    ) => Promise<Content | JsonText>,
+  ): void;
+  /** Has it answered with server-sent events, those that `findEvents` resolves to, for as long as the caller stays. */
+  stream(
+    findEvents: (
+      input: z.output<Input>,
+      caller: Caller,
+      signal: AbortSignal,
+    ) => Promise<AsyncIterable<ServerSentEvent>>,
+  ): void;
+}
 
-/** Adds the routes of a service. */
-export type AddRoutes = (add: AddRoute, addEvents: AddEventRoute) => void;
+/** Begins to add an operation, for anyone. */
+export type On = <Input extends z.ZodObject, Content>(
+  operation: Operation<Input, Content>,
+) => OperationAdder<Input, Content, undefined>;
+
+/** Adds the operations of a service. */
+export type AddOperations = (on: On) => void;
 
 /**
- * Creates the REST door of a service: JSON in, JSON out, errors included, with `/`, `/healthz` and `/readyz`
- * beside the routes that `addRoutes` adds.
+ * Creates the REST door of a service: JSON in, JSON out, errors included. Beside the operations that `addOperations` adds
+ * there are those that every process has, and a description of all.
  */
 export function createRestApp(
   service: RestService,
   config: { requestTimeoutMs: number; maxInFlight: number },
   logger: Logger,
   drain: AbortSignal,
-  addRoutes: AddRoutes,
+  addOperations: AddOperations,
 ): Express {
-  const { name, dependencies, peers, middleware = [] } = service;
+  const { middleware = [] } = service;
   const app = express();
   app.disable('x-powered-by');
   app.set('query parser', 'simple');
@@ -81,51 +108,9 @@ export function createRestApp(
   if (tracing) app.use(traceRequests(tracing));
   app.use(logRequests(logger), ...middleware);
 
-  const routes: string[] = [];
-  const listRoute = (method: string, path: string) =>
-    routes.push(`${method.toUpperCase()} ${path.replace(/:(\w+)/g, '{$1}')}`);
-  const inFlight = new InFlight(config.maxInFlight);
-
-  app.get('/', (_request, response) => {
-    response.json({ success: true, message: `This is ${name}`, service: name, routes });
-  });
-  app.get('/healthz', (_request, response) => {
-    response.json({ success: true, message: 'The process is alive' });
-  });
-  app.get('/metrics', async (_request, response) => {
-    response.type(registry.contentType).send(await registry.metrics());
-  });
-  app.get('/readyz', (_request, response) => {
-    const missing = dependencies
-      .filter((dependency) => !dependency.isUp)
-      .map((dependency) => dependency.name);
-    const unreachablePeers = peers.filter((peer) => !peer.isUp).map((peer) => peer.name);
-    const problem = drain.aborted
-      ? 'the process is stopping'
-      : missing.length > 0 && `${missing.join(', ')} can't be reached`;
-    response.status(problem ? 503 : 200).json({
-      success: !problem,
-      message: problem ? `Not ready: ${problem}` : 'Ready',
-      missing,
-      unreachable_peers: unreachablePeers,
-    });
-  });
-
-  addRoutes(
-    (method, path, handle, { bodyLimitBytes } = { bodyLimitBytes: BODY_LIMIT_BYTES }) => {
-      const readBody = express.json({ limit: bodyLimitBytes });
-      listRoute(method, path);
-      app[method](path, readBody, async (request, response) => {
-        const { requestId } = response.locals;
-        const context = { requestId, deadline: Date.now() + config.requestTimeoutMs };
-        await inFlight.run(context, async () => handle(request, response, context));
-      });
-    },
-    (path, handle) => {
-      listRoute('get', path);
-      app.get(path, async (request, response) => sendEvents(request, response, drain, handle));
-    },
-  );
+  const operations: Operation[] = [];
+  addProcessOperations(app, service, operations, drain);
+  addOperations(adderTo(app, operations, new InFlight(config.maxInFlight), config.requestTimeoutMs, drain));
 
   app.use((request) => {
     throw new ServiceError(
@@ -135,6 +120,109 @@ export function createRestApp(
   });
   app.use(answerError);
   return app;
+}
+
+/** Adds what every door offers. None of it counts as work: it is answered however much is under way. */
+function addProcessOperations(
+  app: Express,
+  service: RestService,
+  operations: readonly Operation[],
+  drain: AbortSignal,
+): void {
+  const { name, dependencies, peers } = service;
+
+  app.get(describeService.path, (_request, response) => {
+    const answer: z.input<typeof describeService.success.body> = {
+      success: true,
+      message: `This is ${name}`,
+      service: name,
+      routes: operations.map(({ method, path }) => `${method.toUpperCase()} ${toTemplate(path)}`),
+      documentation: '/docs',
+    };
+    response.json(answer);
+  });
+  app.get(checkLiveness.path, (_request, response) => {
+    const answer: z.input<typeof checkLiveness.success.body> = {
+      success: true,
+      message: 'The process is alive',
+    };
+    response.json(answer);
+  });
+  app.get(readMetrics.path, async (_request, response) => {
+    response.type(registry.contentType).send(await registry.metrics());
+  });
+  app.get(checkReadiness.path, (_request, response) => {
+    const missing = namesOf(dependencies.filter(({ isUp }) => !isUp));
+    const unreachable_peers = namesOf(peers.filter(({ isUp }) => !isUp));
+    const problem = drain.aborted
+      ? 'the process is stopping'
+      : missing.length > 0 && `${missing.join(', ')} can't be reached`;
+    if (problem) {
+      const answer: z.input<typeof notReady.body> = {
+        success: false,
+        message: `Not ready: ${problem}`,
+        missing,
+        unreachable_peers,
+      };
+      response.status(notReady.status).json(answer);
+    } else {
+      const answer: z.input<typeof checkReadiness.success.body> = {
+        success: true,
+        message: 'Ready',
+        missing,
+        unreachable_peers,
+      };
+      response.json(answer);
+    }
+  });
+  serveDocumentation(app, () => ({ ...service, operations }));
+}
+
+function namesOf(dependencies: readonly Dependency[]): string[] {
+  return dependencies.map(({ name }) => name);
+}
+
+/** Makes what adds operations to `app`, and lists them in `operations`. */
+function adderTo(
+  app: Express,
+  operations: Operation[],
+  inFlight: InFlight,
+  requestTimeoutMs: number,
+  drain: AbortSignal,
+): On {
+  const begin = <Input extends z.ZodObject, Content, Caller>(
+    operation: Operation<Input, Content>,
+    authenticate: Authenticate<Caller>,
+  ): OperationAdder<Input, Content, Caller> => ({
+    for: (known) => begin(operation, known),
+    do: (handle) => {
+      operations.push(operation);
+      const { method, path, success, bodyLimitBytes = BODY_LIMIT_BYTES } = operation;
+      app[method](path, express.json({ limit: bodyLimitBytes }), async (request, response) => {
+        const { requestId } = response.locals;
+        const context = { requestId, deadline: Date.now() + requestTimeoutMs };
+        await inFlight.run(context, async () => {
+          const caller = await authenticate(request);
+          const input = readInput(operation, request);
+          const content = await handle(input, context, { request, response, caller });
+          response.status(success.status);
+          if (content === undefined) response.end();
+          else if (content instanceof JsonText) response.type('json').send(content.text);
+          else response.json(content);
+        });
+      });
+    },
+    stream: (findEvents) => {
+      operations.push(operation);
+      app.get(operation.path, async (request, response) =>
+        sendEvents(request, response, drain, async (signal) => {
+          const caller = await authenticate(request);
+          return findEvents(readInput(operation, request), caller, signal);
+        }),
+      );
+    },
+  });
+  return (operation) => begin(operation, async () => undefined);
 }
 
 /** Gives each request the id that it came with, or one of its own, and tells its caller which. */
@@ -170,41 +258,4 @@ function logRequests(logger: Logger): RequestHandler {
     response.once('close', () => (logInItsTrace ? logInItsTrace(log) : log()));
     next();
   };
-}
-
-/**
- * The one place that turns an error into an HTTP answer: as all answers are, or as a problem (RFC 9457) where the caller
- * would rather have one.
- */
-const answerError: ErrorRequestHandler = (thrown: unknown, request, response, next) => {
-  const error = readingError(thrown) ?? toServiceError(thrown);
-  if (error.kind === 'internal') response.locals.fault = error.cause ?? error;
-  if (response.headersSent) {
-    next(thrown);
-    return;
-  }
-  const status = errorKinds[error.kind].http;
-  response.status(status);
-  if (request.accepts('application/json', PROBLEM_TYPE) === PROBLEM_TYPE) {
-    response.type(PROBLEM_TYPE).json({ title: STATUS_CODES[status], status, detail: error.message });
-  } else {
-    response.json({ success: false, message: error.message });
-  }
-};
-
-/** What Express and its body parser throw about a request that can't be read carries a 4xx status. */
-function readingError(thrown: unknown): ServiceError | undefined {
-  if (thrown instanceof ServiceError || !(thrown instanceof Error) || !('status' in thrown)) return undefined;
-  if (typeof thrown.status !== 'number' || thrown.status < 400 || thrown.status > 499) return undefined;
-  if (thrown.status === 413) {
-    const limit = 'limit' in thrown ? `: at most ${String(thrown.limit)} bytes are accepted` : '';
-    return new ServiceError('tooLarge', `The body is too large${limit}`);
-  }
-  if ('type' in thrown && thrown.type === 'entity.parse.failed') {
-    return new ServiceError('invalid', 'The body is not valid JSON');
-  }
-  return new ServiceError(
-    'invalid',
-    'The request can not be read: check its path, content encoding and charset',
-  );
 }

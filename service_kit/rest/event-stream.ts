@@ -19,26 +19,26 @@ export interface ServerSentEvent {
 }
 
 /** A function that resolves to the events that a caller is to be sent, until the signal is aborted. */
-export type EventHandler = (request: Request, signal: AbortSignal) => Promise<AsyncIterable<ServerSentEvent>>;
+export type FindEvents = (signal: AbortSignal) => Promise<AsyncIterable<ServerSentEvent>>;
 
 /**
  * Answers with server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html): a heartbeat keeps the
  * connection known to be alive, a caller that takes nothing for long is cut off, and a stop ends the stream, so that
  * the caller connects again, elsewhere.
  *
- * @throws what `handle` throws before there is anything to send: that is an answer like any other.
+ * @throws what `findEvents` throws before there is anything to send: that is an answer like any other.
  */
 export async function sendEvents(
   request: Request,
   response: Response,
   drain: AbortSignal,
-  handle: EventHandler,
+  findEvents: FindEvents,
   options: { slowCallerMs?: number } = {},
 ): Promise<void> {
   const answers = new AnswerStream(response, drain, options.slowCallerMs);
   let heartbeat: NodeJS.Timeout | undefined;
   try {
-    const events = await handle(request, answers.signal);
+    const events = await findEvents(answers.signal);
     response.locals.isStream = true;
     response.set({
       'Content-Type': 'text/event-stream',

@@ -6,3 +6,8 @@ export function routeOf(request: Request): string | undefined {
   const isKnown = typeof route === 'object' && route !== null && 'path' in route;
   return isKnown && typeof route.path === 'string' ? route.path : undefined;
 }
+
+/** Writes a path as people and OpenAPI do: `/users/:email` as `/users/{email}`. */
+export function toTemplate(path: string): string {
+  return path.replace(/:(\w+)/g, '{$1}');
+}

@@ -4,7 +4,7 @@ import type { ProcessConfig } from '../config.js';
 import type { Component } from '../lifecycle.js';
 import { listen } from '../listen.js';
 import type { Logger } from '../log.js';
-import { type AddRoutes, createRestApp, type RestService } from './app.js';
+import { type AddOperations, createRestApp, type RestService } from './app.js';
 
 /** The REST door of a service. */
 export class RestServer implements Component {
@@ -16,10 +16,10 @@ export class RestServer implements Component {
     private readonly config: ProcessConfig & { restPort: number },
     private readonly logger: Logger,
     service: RestService,
-    addRoutes: AddRoutes,
+    addOperations: AddOperations,
   ) {
     setMaxListeners(0, this.#drain.signal);
-    const app = createRestApp(service, config, logger, this.#drain.signal, addRoutes);
+    const app = createRestApp(service, config, logger, this.#drain.signal, addOperations);
     this.#server = createServer((request, response) => {
       if (this.#drain.signal.aborted) response.setHeader('Connection', 'close');
       response.on('finish', () => {

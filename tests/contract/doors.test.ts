@@ -3,15 +3,13 @@ import { service as health } from 'grpc-health-check';
 import type { Response, Test } from 'supertest';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { isFrontendRestAbsent } from '../helpers/absent.js';
 import { bufCurl, type Reflection } from '../helpers/buf.js';
 import { addresses, channel, newEmail, redis, rest, signUp } from '../helpers/clients.js';
 import type { ProcessName } from '../helpers/suite.js';
 import { expectRefusal, parseJson } from '../helpers/expectations.js';
 
 const BODY_LIMIT_BYTES = 100 * 1024;
-
-/** The challenge's own docker-compose.yml knows nothing of FrontendService's REST door. */
-const isFrontendAbsent = process.env['FRONTEND_REST'] === 'absent';
 
 /** With one route that reads a body. */
 const restDoors = [
@@ -99,79 +97,82 @@ const expectJson = (response: Response) => {
 };
 
 for (const { service, ask, routes, sendBody } of restDoors) {
-  describe.skipIf(service === 'FrontendService' && isFrontendAbsent)(`the REST door of ${service}`, () => {
-    it('answers / with its name and its routes', async () => {
-      const response = await ask().get('/');
-      expectJson(response);
-      expect(response.text).toContain(service);
-      for (const route of routes) expect(response.text).toContain(JSON.stringify(route));
-    });
+  describe.skipIf(service === 'FrontendService' && isFrontendRestAbsent)(
+    `the REST door of ${service}`,
+    () => {
+      it('answers / with its name and its routes', async () => {
+        const response = await ask().get('/');
+        expectJson(response);
+        expect(response.text).toContain(service);
+        for (const route of routes) expect(response.text).toContain(JSON.stringify(route));
+      });
 
-    it.each(['/healthz', '/readyz'])('answers 200 to %s', async (path) => {
-      expectJson(await ask().get(path));
-    });
+      it.each(['/healthz', '/readyz'])('answers 200 to %s', async (path) => {
+        expectJson(await ask().get(path));
+      });
 
-    it('answers 404 in JSON to an unknown route', async () => {
-      expectRefusal(await ask().get('/nothing/here'), 404);
-      expectRefusal(await ask().get('/%3Cscript%3E'), 404);
-      expectRefusal(await ask().post('/').send({ email: 'alice@example.com' }), 404);
-      expectRefusal(await ask().patch('/users').send({}), 404);
-      expectRefusal(await ask().get('/__proto__'), 404);
-    });
+      it('answers 404 in JSON to an unknown route', async () => {
+        expectRefusal(await ask().get('/nothing/here'), 404);
+        expectRefusal(await ask().get('/%3Cscript%3E'), 404);
+        expectRefusal(await ask().post('/').send({ email: 'alice@example.com' }), 404);
+        expectRefusal(await ask().patch('/users').send({}), 404);
+        expectRefusal(await ask().get('/__proto__'), 404);
+      });
 
-    it.each([
-      ['application/problem+json'],
-      ['application/problem+json, application/json;q=0.9'],
-      ['text/html, application/problem+json'],
-    ])('answers with a problem to who accepts %s', async (accepted) => {
-      const unknown = await ask().get('/nothing/here').set('Accept', accepted);
-      expect(unknown.headers['content-type']).toMatch(/^application\/problem\+json\b/);
-      expect([unknown.status, JSON.parse(unknown.text)]).toStrictEqual([
-        404,
-        { title: 'Not Found', status: 404, detail: expect.stringContaining('/nothing/here') },
-      ]);
-      const malformed = await asJson(sendBody()).set('Accept', accepted).send('{');
-      expect([malformed.status, JSON.parse(malformed.text)]).toStrictEqual([
-        400,
-        { title: 'Bad Request', status: 400, detail: 'The body is not valid JSON' },
-      ]);
-    });
+      it.each([
+        ['application/problem+json'],
+        ['application/problem+json, application/json;q=0.9'],
+        ['text/html, application/problem+json'],
+      ])('answers with a problem to who accepts %s', async (accepted) => {
+        const unknown = await ask().get('/nothing/here').set('Accept', accepted);
+        expect(unknown.headers['content-type']).toMatch(/^application\/problem\+json\b/);
+        expect([unknown.status, JSON.parse(unknown.text)]).toStrictEqual([
+          404,
+          { title: 'Not Found', status: 404, detail: expect.stringContaining('/nothing/here') },
+        ]);
+        const malformed = await asJson(sendBody()).set('Accept', accepted).send('{');
+        expect([malformed.status, JSON.parse(malformed.text)]).toStrictEqual([
+          400,
+          { title: 'Bad Request', status: 400, detail: 'The body is not valid JSON' },
+        ]);
+      });
 
-    it.each(['*/*', 'application/*', 'application/json, application/problem+json', 'text/html'])(
-      'answers as always to who accepts %s',
-      async (accepted) => {
-        expectRefusal(await ask().get('/nothing/here').set('Accept', accepted), 404);
-      },
-    );
+      it.each(['*/*', 'application/*', 'application/json, application/problem+json', 'text/html'])(
+        'answers as always to who accepts %s',
+        async (accepted) => {
+          expectRefusal(await ask().get('/nothing/here').set('Accept', accepted), 404);
+        },
+      );
 
-    it('answers 400 in JSON to malformed JSON', async () => {
-      for (const body of ['{', '{"email": }', "{'email': 'alice@example.com'}", 'alice', '\u0000']) {
-        expectRefusal(await asJson(sendBody()).send(body), 400);
-      }
-    });
+      it('answers 400 in JSON to malformed JSON', async () => {
+        for (const body of ['{', '{"email": }', "{'email': 'alice@example.com'}", 'alice', '\u0000']) {
+          expectRefusal(await asJson(sendBody()).send(body), 400);
+        }
+      });
 
-    it('answers 413 in JSON to a body over 100 KiB, and reads one of 100 KiB', async () => {
-      expectRefusal(await asJson(sendBody()).send(bodyOf(BODY_LIMIT_BYTES)), 400, /email/);
-      expectRefusal(await asJson(sendBody()).send(bodyOf(BODY_LIMIT_BYTES + 1)), 413);
-      expectRefusal(await asJson(sendBody()).send(bodyOf(10 * BODY_LIMIT_BYTES)), 413);
-    });
+      it('answers 413 in JSON to a body over 100 KiB, and reads one of 100 KiB', async () => {
+        expectRefusal(await asJson(sendBody()).send(bodyOf(BODY_LIMIT_BYTES)), 400, /email/);
+        expectRefusal(await asJson(sendBody()).send(bodyOf(BODY_LIMIT_BYTES + 1)), 413);
+        expectRefusal(await asJson(sendBody()).send(bodyOf(10 * BODY_LIMIT_BYTES)), 413);
+      });
 
-    it('answers 400 to an email of another type', async () => {
-      for (const email of [1, true, null, ['alice@example.com'], { email: 'alice@example.com' }]) {
-        expectRefusal(await sendBody().send({ email }), 400, /email/);
-      }
-    });
+      it('answers 400 to an email of another type', async () => {
+        for (const email of [1, true, null, ['alice@example.com'], { email: 'alice@example.com' }]) {
+          expectRefusal(await sendBody().send({ email }), 400, /email/);
+        }
+      });
 
-    it('answers 400 to keys of the prototype where an email is missing', async () => {
-      for (const body of [
-        '{"__proto__": {"email": "alice@example.com"}}',
-        '{"constructor": {"prototype": {"email": "a@b.c"}}}',
-      ]) {
-        expectRefusal(await asJson(sendBody()).send(body), 400, /email/);
-      }
-      expectRefusal(await sendBody().send({}), 400, /email/);
-    });
-  });
+      it('answers 400 to keys of the prototype where an email is missing', async () => {
+        for (const body of [
+          '{"__proto__": {"email": "alice@example.com"}}',
+          '{"constructor": {"prototype": {"email": "a@b.c"}}}',
+        ]) {
+          expectRefusal(await asJson(sendBody()).send(body), 400, /email/);
+        }
+        expectRefusal(await sendBody().send({}), 400, /email/);
+      });
+    },
+  );
 }
 
 describe('UserService', () => {

@@ -1,6 +1,7 @@
 import { SignJWT } from 'jose';
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { z } from 'zod';
+import { isFrontendRestAbsent } from '../helpers/absent.js';
 import { type Account, addresses, grpc, newEmail, rest, sendMessage, signUp } from '../helpers/clients.js';
 import { expectRefusal, utcTimestamp } from '../helpers/expectations.js';
 import { EventStream, signIn } from '../helpers/inbox.js';
@@ -41,7 +42,7 @@ async function expectNotifications(stream: EventStream, ids: string[]): Promise<
 }
 
 /** The challenge's own docker-compose.yml knows nothing of this door. */
-describe.skipIf(process.env['FRONTEND_REST'] === 'absent')('the REST door for browsers', () => {
+describe.skipIf(isFrontendRestAbsent)('the REST door for browsers', () => {
   beforeAll(async () => {
     ({ account: alice, cookie: alices } = await newPerson('alice'));
     ({ account: bob, cookie: bobs } = await newPerson('bob'));

@@ -10,8 +10,8 @@ import type { ProtoGrpcType as NotificationProto } from '@messaging/proto_defini
 import type { ProtoGrpcType as UserProto } from '@messaging/proto_definitions/user';
 import { loadProto } from '@messaging/service_kit/grpc/proto';
 import { Redis } from 'ioredis';
-import supertest from 'supertest';
 import { afterAll, inject } from 'vitest';
+import { restClient } from './rest.js';
 import type { Addresses, ProcessName } from './suite.js';
 
 const CALL_TIMEOUT_MS = 30_000;
@@ -34,7 +34,7 @@ export function connect(addresses: Addresses, redisAddress: { host: string; port
   const channels = new Map<ProcessName, Client>();
   const databases = new Map<number, Redis>();
 
-  const ask = (name: ProcessName) => supertest(`http://${addresses[name]}`);
+  const ask = (name: ProcessName) => restClient(name, addresses[name]);
 
   const channel = (name: ProcessName) => {
     const open = channels.get(name) ?? new Client(addresses[name], credentials.createInsecure());

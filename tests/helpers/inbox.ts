@@ -1,10 +1,12 @@
-import supertest from 'supertest';
 import { z } from 'zod';
 import type { Account } from './clients.js';
+import { restClient } from './rest.js';
 
 /** Signs in at the REST door of FrontendService. Resolves to the cookie to send from then on. */
 export async function signIn(address: string, { email, password }: Account): Promise<string> {
-  const response = await supertest(`http://${address}`).post('/api/session').send({ email, password });
+  const response = await restClient('frontend_service_api', address)
+    .post('/api/session')
+    .send({ email, password });
   if (response.status !== 200)
     throw new Error(`POST /api/session answered ${response.status} ${response.text}`);
   return readCookie(response.headers['set-cookie']);

@@ -27,7 +27,7 @@ beforeEach(async () => {
   drain = new AbortController();
   const app = express();
   app.get('/events', async (request, response) =>
-    sendEvents(request, response, drain.signal, async (_request, signal) => giveEvents(signal), {
+    sendEvents(request, response, drain.signal, async (signal) => giveEvents(signal), {
       slowCallerMs: 200,
     }),
   );

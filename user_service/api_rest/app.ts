@@ -1,18 +1,11 @@
-import { requiredEmail } from '@messaging/service_kit/email';
 import { ServiceError } from '@messaging/service_kit/errors';
-import { parseInput } from '@messaging/service_kit/input';
 import type { Component } from '@messaging/service_kit/lifecycle';
 import type { Logger } from '@messaging/service_kit/log';
-import { pageQuery } from '@messaging/service_kit/paging';
+import { toPageRequest } from '@messaging/service_kit/paging';
 import { RestServer } from '@messaging/service_kit/rest/server';
-import { z } from 'zod';
 import type { UserServiceConfig } from '../config.js';
-import { newUser, userChanges } from '../domain/user.js';
 import { createUserService } from '../service.js';
-
-const userQuery = z.object({ email: requiredEmail });
-const namedChanges = z.strictObject({ email: requiredEmail, data: userChanges });
-const credentials = z.object({ email: requiredEmail, password: z.string().min(1, 'is required') });
+import * as operations from './operations.js';
 
 /** Creates the REST door of UserService and all that it needs, in the order to start. */
 export function createRestApp(config: UserServiceConfig, logger: Logger): Component[] {
@@ -21,59 +14,53 @@ export function createRestApp(config: UserServiceConfig, logger: Logger): Compon
   const server = new RestServer(
     config,
     logger,
-    { name: 'UserService', dependencies: [redis], peers: [notificationService] },
-    (add) => {
-      add('post', '/users', async (request, response, context) => {
-        await asBadRequest(users.createUser(parseInput(newUser, request.body), context));
-        response.status(201).json({ success: true, message: 'User created' });
+    {
+      name: 'UserService',
+      description: 'Who has an account: it creates, changes and deletes users, and checks their passwords.',
+      dependencies: [redis],
+      peers: [notificationService],
+    },
+    (on) => {
+      on(operations.createUser).do(async ({ body }, context) => {
+        await asBadRequest(users.createUser(body, context));
+        return { success: true, message: 'User created' };
       });
 
-      add('get', '/users', async (request, response) => {
-        const { page_size, page_token } = parseInput(pageQuery, request.query);
-        const page = await users.listUsers({ size: page_size, token: page_token });
-        response.json({
+      on(operations.listUsers).do(async ({ query }) => {
+        const page = await users.listUsers(toPageRequest(query));
+        return {
           success: true,
           message: 'Users listed',
           users: page.items,
           next_page_token: page.nextPageToken,
-        });
+        };
       });
 
-      // The word `email` comes literally in this route's path; the address comes in the body.
-      add('put', '/users/email', async (request, response, context) => {
-        const { email, data } = parseInput(namedChanges, request.body);
-        await asBadRequest(users.updateUser(email, data, context));
-        response.json({ success: true, message: 'User updated' });
+      // Before those with an address in the path, which would take the word `email` for one.
+      on(operations.updateNamedUser).do(async ({ body }, context) => {
+        await asBadRequest(users.updateUser(body.email, body.data, context));
+        return { success: true, message: 'User updated' };
       });
 
-      add('delete', '/users/email', async (request, response) => {
-        const { email } = parseInput(userQuery, request.body);
-        await users.deleteUser(email);
-        response.status(204).end();
+      on(operations.deleteNamedUser).do(async ({ body }) => users.deleteUser(body.email));
+
+      on(operations.getUser).do(async ({ params }) => ({
+        success: true,
+        message: 'User found',
+        user: await users.getUser(params.email),
+      }));
+
+      on(operations.updateUser).do(async ({ params, body }, context) => {
+        await asBadRequest(users.updateUser(params.email, body, context));
+        return { success: true, message: 'User updated' };
       });
 
-      add('get', '/users/:email', async (request, response) => {
-        const { email } = parseInput(userQuery, request.params);
-        response.json({ success: true, message: 'User found', user: await users.getUser(email) });
-      });
+      on(operations.deleteUser).do(async ({ params }) => users.deleteUser(params.email));
 
-      add('put', '/users/:email', async (request, response, context) => {
-        const { email } = parseInput(userQuery, request.params);
-        await asBadRequest(users.updateUser(email, parseInput(userChanges, request.body), context));
-        response.json({ success: true, message: 'User updated' });
-      });
-
-      add('delete', '/users/:email', async (request, response) => {
-        const { email } = parseInput(userQuery, request.params);
-        await users.deleteUser(email);
-        response.status(204).end();
-      });
-
-      add('post', '/login', async (request, response) => {
-        const { email, password } = parseInput(credentials, request.body);
-        const user = await users.authenticate(email, password);
+      on(operations.logIn).do(async ({ body }) => {
+        const user = await users.authenticate(body.email, body.password);
         if (!user) throw new ServiceError('unauthenticated', 'The email or the password is wrong');
-        response.json({ success: true, message: 'The password is right', user });
+        return { success: true, message: 'The password is right', user };
       });
     },
   );

@@ -19,11 +19,13 @@ const password = z
   .refine(
     (value) => Buffer.byteLength(value) <= MAX_PASSWORD_BYTES,
     `must be at most ${MAX_PASSWORD_BYTES} bytes`,
-  );
+  )
+  .meta({ description: `At most ${MAX_PASSWORD_BYTES} bytes of UTF-8`, examples: ['correct horse'] });
 
 const name = text
   .refine((value) => value.trim() !== '', 'is required')
-  .max(200, 'must be at most 200 characters');
+  .max(200, 'must be at most 200 characters')
+  .meta({ description: 'More than spaces', examples: ['Alice'] });
 
 /** What makes an account. */
 export const newUser = z.object({ email: accountEmail, password, name });

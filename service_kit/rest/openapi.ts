@@ -1,0 +1,176 @@
+import { z } from 'zod';
+import {
+  createDocument,
+  type CreateDocumentOptions,
+  type ZodOpenApiOperationObject,
+  type ZodOpenApiResponseObject,
+  type ZodOpenApiResponsesObject,
+} from 'zod-openapi';
+import { type ErrorKind, errorKinds } from '../errors.js';
+import { errorAnswer, PROBLEM_TYPE, problemAnswer } from './errors.js';
+import type { Answer, Operation } from './operation.js';
+import {
+  checkLiveness,
+  checkReadiness,
+  describeApi,
+  describeService,
+  notReady,
+  readMetrics,
+} from './process-operations.js';
+import { toTemplate } from './route.js';
+
+/** The version of the API, which follows https://semver.org: it grows with what is published, and nothing published goes. */
+const API_VERSION = '1.0.0';
+
+/** A door, as its description tells of it. */
+export interface DescribedDoor {
+  /** The service's name, for people. */
+  name: string;
+  /** What the service is for, in a sentence or two. */
+  description: string;
+  /** How callers can show who they are, by the names that operations have for it. */
+  securitySchemes?: Record<string, { type: 'apiKey'; in: 'cookie'; name: string; description: string }>;
+  /** Whether `/` answers with a page where the caller would rather have HTML. */
+  hasPage?: boolean;
+  /** What the service is for. */
+  operations: readonly Operation[];
+}
+
+/** Those that every door has, each with what else it may answer. */
+const processOperations: readonly [Operation, ...Answer[]][] = [
+  [describeService],
+  [checkLiveness],
+  [checkReadiness, notReady],
+  [readMetrics],
+  [describeApi],
+];
+const PROCESS_TAG = 'The process';
+
+const responseHeaders = z.object({
+  'X-Request-Id': z.string().meta({
+    description:
+      'What the request is called in the logs: the id that it came with, in a header of this name, or a new one',
+    header: { id: 'RequestId' },
+  }),
+});
+
+/** What any operation that works on something can answer with. */
+const usualRefusals: Partial<Record<ErrorKind, ZodOpenApiResponseObject>> = {
+  invalid: usualRefusal('Invalid', 'The request can not be read, or a field in it is not valid'),
+  tooLarge: usualRefusal('TooLarge', 'The body is too large'),
+  tooMany: usualRefusal('TooMany', 'Too much is under way at the moment; try again shortly'),
+  internal: usualRefusal('Internal', 'Something went wrong on our side'),
+  unavailable: usualRefusal(
+    'Unavailable',
+    'Something needed is not available at the moment; try again shortly',
+  ),
+  tooSlow: usualRefusal('TooSlow', 'It could not be done in time; try again shortly'),
+};
+
+function usualRefusal(id: string, description: string): ZodOpenApiResponseObject {
+  return { id, ...describeRefusal(description) };
+}
+
+/**
+ * Describes a door as OpenAPI 3.1 does (https://spec.openapis.org/oas/v3.1.1.html).
+ *
+ * @returns the document, as JSON
+ */
+export function describeDoor(door: DescribedDoor): string {
+  const paths: Record<string, Record<string, ZodOpenApiOperationObject>> = {};
+  const add = ({ path, method }: Operation, described: ZodOpenApiOperationObject) => {
+    (paths[toTemplate(path)] ??= {})[method] = described;
+  };
+  for (const operation of door.operations) add(operation, describeOperation(operation, door.name));
+  for (const [operation, ...otherAnswers] of processOperations) {
+    const responses = describeAnswers(operation.success, ...otherAnswers);
+    if (operation === describeService && door.hasPage) addPage(responses);
+    add(operation, { ...describeForPeople(operation, PROCESS_TAG), responses });
+  }
+  const document = createDocument(
+    {
+      openapi: '3.1.1',
+      info: { title: door.name, version: API_VERSION, description: door.description },
+      // Where this document is, whatever stands in front.
+      servers: [{ url: './' }],
+      tags: [{ name: door.name }, { name: PROCESS_TAG, description: 'For those who run it' }],
+      paths,
+      ...(door.securitySchemes && { components: { securitySchemes: door.securitySchemes } }),
+    },
+    documentOptions,
+  );
+  return JSON.stringify(document);
+}
+
+const documentOptions: CreateDocumentOptions = {
+  override: ({ jsonSchema, zodSchema, io }) => {
+    // Answers may get more fields in time: those who read them pass over what they do not know.
+    const isClosed = zodSchema instanceof z.ZodObject && jsonSchema.additionalProperties === false;
+    if (io === 'output' && isClosed) delete jsonSchema.additionalProperties;
+  },
+};
+
+function describeOperation(operation: Operation, tag: string): ZodOpenApiOperationObject {
+  const { params, query, headers, body } = operation.input.shape;
+  const { security } = operation;
+  const refusals = {
+    ...(security !== undefined && { unauthenticated: 'The caller is not signed in' }),
+    ...operation.refusals,
+  };
+  return {
+    ...describeForPeople(operation, tag),
+    requestParams: {
+      ...(params instanceof z.ZodObject && { path: params }),
+      ...(query instanceof z.ZodObject && { query }),
+      ...(headers instanceof z.ZodObject && { header: headers }),
+    },
+    // Browsers send no body with a GET, and HTTP gives it no meaning: who sends one knows that it serves.
+    ...(body instanceof z.ZodType &&
+      operation.method !== 'get' && {
+        requestBody: { required: true, content: { 'application/json': { schema: body } } },
+      }),
+    responses: { ...describeAnswers(operation.success), ...describeRefusals(refusals) },
+    ...(security !== undefined && { security: [{ [security]: [] }] }),
+  };
+}
+
+function describeForPeople({ id, summary, description }: Operation, tag: string) {
+  return { operationId: id, summary, ...(description !== undefined && { description }), tags: [tag] };
+}
+
+function describeAnswers(...answers: Answer[]): Record<string, ZodOpenApiResponseObject> {
+  const responses: Record<string, ZodOpenApiResponseObject> = {};
+  for (const { status, description, body, mediaType = 'application/json' } of answers) {
+    const hasBody = !(body instanceof z.ZodVoid);
+    responses[`${status}`] = {
+      description,
+      headers: responseHeaders,
+      ...(hasBody && { content: { [mediaType]: { schema: body } } }),
+    };
+  }
+  return responses;
+}
+
+function addPage(responses: Record<string, ZodOpenApiResponseObject>): void {
+  const content = responses['200']?.content;
+  if (content) content['text/html'] = { schema: z.string() };
+}
+
+function describeRefusals(ownRefusals: Partial<Record<ErrorKind, string>>): ZodOpenApiResponsesObject {
+  const own = Object.entries(ownRefusals).map(([kind, description]) => [kind, describeRefusal(description)]);
+  const refusals: Record<string, ZodOpenApiResponseObject> = { ...usualRefusals, ...Object.fromEntries(own) };
+  const responses: ZodOpenApiResponsesObject = {};
+  for (const [kind, { http }] of Object.entries(errorKinds)) {
+    const refusal = refusals[kind];
+    if (refusal) responses[`${http}`] = refusal;
+  }
+  return responses;
+}
+
+function describeRefusal(description: string): ZodOpenApiResponseObject {
+  return {
+    description,
+    headers: responseHeaders,
+    content: { 'application/json': { schema: errorAnswer }, [PROBLEM_TYPE]: { schema: problemAnswer } },
+  };
+}

@@ -1,7 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import { ConfigError, readEnvironment, variable } from '@messaging/service_kit/config';
@@ -12,10 +11,11 @@ import {
   addressOf,
   entryFile,
   environmentOf,
-  forEveryProcess,
   isHealthy,
   type Layout,
+  loadEnvironmentFile,
   portVariableOf,
+  readLayout,
   ROOT_FOLDER,
   suiteProcesses,
 } from './suite.js';
@@ -45,38 +45,19 @@ interface Settings {
 }
 
 function readSettings(environment: NodeJS.ProcessEnv): Settings {
-  const local = variable.host('127.0.0.1');
-  const { HOST, REDIS_HOST, REDIS_PORT, REDIS_APPENDFSYNC, METRICS_PORT } = readEnvironment(
-    {
-      HOST: local,
-      REDIS_HOST: local,
-      REDIS_PORT: portVariable(6379),
-      REDIS_APPENDFSYNC: variable.choice(APPENDFSYNC_CHOICES, 'always'),
-      METRICS_PORT: variable.optionalPort(9464),
-    },
+  const layout = readLayout(environment);
+  const { REDIS_APPENDFSYNC } = readEnvironment(
+    { REDIS_APPENDFSYNC: variable.choice(APPENDFSYNC_CHOICES, 'always') },
     environment,
   );
-  const ports = forEveryProcess((process) => {
-    const name = portVariableOf(process);
-    return readEnvironment({ [name]: portVariable(process.port) }, environment)[name] ?? process.port;
-  });
   return {
-    layout: {
-      host: HOST,
-      ports,
-      redis: { host: REDIS_HOST, port: REDIS_PORT },
-      firstMetricsPort: METRICS_PORT,
-    },
+    layout,
     // A folder for each port: two servers that write into the same one would destroy its data.
     redisFolder: environment['REDIS_HOST']
       ? undefined
-      : resolve(ROOT_FOLDER, environment['DATA_FOLDER'] || '.data', `redis-${REDIS_PORT}`),
+      : resolve(ROOT_FOLDER, environment['DATA_FOLDER'] || '.data', `redis-${layout.redis.port}`),
     appendfsync: REDIS_APPENDFSYNC,
   };
-}
-
-function portVariable(standard: number) {
-  return variable.count(standard, 1, 65_535);
 }
 
 async function checkPorts({ layout, redisFolder }: Settings): Promise<void> {
@@ -231,8 +212,7 @@ async function main(): Promise<void> {
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 
   try {
-    const environmentFile = join(ROOT_FOLDER, '.env');
-    if (existsSync(environmentFile)) process.loadEnvFile(environmentFile);
+    loadEnvironmentFile();
     await runSuite(readSettings(process.env), stop);
   } catch (error) {
     if (error === stop.signal.reason && !(error instanceof StartError)) return;

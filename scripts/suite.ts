@@ -1,4 +1,6 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { readEnvironment, variable } from '@messaging/service_kit/config';
 import { isGrpcServing } from '@messaging/service_kit/grpc/probe';
 import { isRestReady } from '@messaging/service_kit/rest/probe';
 
@@ -74,6 +76,45 @@ export interface Layout {
   redis: { host: string; port: number };
   /** Where the first process serves its metrics, and the others on the ports after it; undefined where none does. */
   firstMetricsPort?: number | undefined;
+}
+
+/** Reads `.env`, where there is one. What is set already stays as it is. */
+export function loadEnvironmentFile(): void {
+  const file = join(ROOT_FOLDER, '.env');
+  if (existsSync(file)) process.loadEnvFile(file);
+}
+
+/**
+ * Reads where a suite on this machine listens: on the contract's ports, unless variables say otherwise.
+ *
+ * @throws {ConfigError} when one of them can't be used.
+ */
+export function readLayout(environment: NodeJS.ProcessEnv): Layout {
+  const local = variable.host('127.0.0.1');
+  const { HOST, REDIS_HOST, REDIS_PORT, METRICS_PORT } = readEnvironment(
+    {
+      HOST: local,
+      REDIS_HOST: local,
+      REDIS_PORT: fixedPort(6379),
+      METRICS_PORT: variable.optionalPort(9464),
+    },
+    environment,
+  );
+  const ports = forEveryProcess((process) => {
+    const name = portVariableOf(process);
+    return readEnvironment({ [name]: fixedPort(process.port) }, environment)[name] ?? process.port;
+  });
+  return {
+    host: HOST,
+    ports,
+    redis: { host: REDIS_HOST, port: REDIS_PORT },
+    firstMetricsPort: METRICS_PORT,
+  };
+}
+
+/** A port that others are told of: not one that the system chooses. */
+function fixedPort(standard: number) {
+  return variable.count(standard, 1, 65_535);
 }
 
 /** The file that Node runs for a process, from the root folder. */

@@ -2,10 +2,13 @@ import { Client, credentials } from '@grpc/grpc-js';
 import { service as health } from 'grpc-health-check';
 import { z } from 'zod';
 
-const serving = z.object({ status: z.literal('SERVING') });
+const healthReply = z.object({ status: z.enum(['SERVING', 'NOT_SERVING']) });
 
-/** Asks a gRPC door whether it serves. Resolves to false where it does not, or does not answer in time. */
-export async function isGrpcServing(address: string, timeoutMs: number): Promise<boolean> {
+/** What a gRPC door says of its health. */
+export type GrpcHealth = z.output<typeof healthReply>['status'];
+
+/** Asks a gRPC door for its health. Resolves to undefined where it does not answer in time. */
+export async function readGrpcHealth(address: string, timeoutMs: number): Promise<GrpcHealth | undefined> {
   const { Check } = health;
   if (!Check) throw new Error('grpc-health-check no longer defines Check');
   const client = new Client(address, credentials.createInsecure());
@@ -17,10 +20,15 @@ export async function isGrpcServing(address: string, timeoutMs: number): Promise
         Check.responseDeserialize,
         { service: '' },
         { deadline: Date.now() + timeoutMs },
-        (_error, reply) => resolve(serving.safeParse(reply).success),
+        (_error, reply) => resolve(healthReply.safeParse(reply).data?.status),
       );
     });
   } finally {
     client.close();
   }
+}
+
+/** Tells whether a gRPC door says that it serves, in time. */
+export async function isGrpcServing(address: string, timeoutMs: number): Promise<boolean> {
+  return (await readGrpcHealth(address, timeoutMs)) === 'SERVING';
 }

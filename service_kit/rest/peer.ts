@@ -125,7 +125,8 @@ export class RestPeer implements Component, Dependency {
   async #fetch(path: string, options: RequestInit): Promise<{ status: number; body: unknown }> {
     try {
       const response = await fetch(`http://${this.address}${path}`, options);
-      const body: unknown = await response.json();
+      const text = await response.text();
+      const body: unknown = text === '' ? undefined : JSON.parse(text);
       this.#isUp = true;
       return { status: response.status, body };
     } catch (error) {

@@ -1,8 +1,7 @@
-import { spawn } from 'node:child_process';
 import getPort from 'get-port';
 import { enqueueLua } from '@messaging/service_kit/redis/outbox';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ROOT_FOLDER } from '../../scripts/dist/suite.js';
+import { runCli } from '../helpers/cli.js';
 import { connect } from '../helpers/clients.js';
 import { Suite } from '../helpers/suite.js';
 import { waitFor } from '../helpers/wait-for.js';
@@ -24,22 +23,8 @@ afterAll(async () => {
   await suite.stop();
 });
 
-/** Runs what `npm run dead-letters --` runs after the build. */
-async function deadLetters(args: string[], environment: Record<string, string> = {}) {
-  const child = spawn(process.execPath, ['scripts/dist/dead-letters.js', ...args], {
-    cwd: ROOT_FOLDER,
-    env: { PATH: process.env['PATH'], REDIS_PORT: String(suite.redis.port), ...environment },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let stdout = '';
-  let stderr = '';
-  child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
-  child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
-  const code = await new Promise<number | null>((resolve, reject) => {
-    child.once('error', reject);
-    child.once('close', resolve);
-  });
-  return { code, stdout, stderr };
+function deadLetters(args: string[], environment: Record<string, string> = {}) {
+  return runCli(suite, ['dead-letters', ...args], { environment });
 }
 
 /** Plants a dead letter, and returns its id. */
@@ -94,7 +79,7 @@ test('a poison is listed without its content, and one that was put right is deli
   expect(await deadLetters(['replay', '--id', goodId])).toEqual({
     code: 1,
     stdout: '',
-    stderr: `npm run dead-letters: there is no dead letter ${goodId}\n`,
+    stderr: `suite: there is no dead letter ${goodId}\n`,
   });
   await clients.redis(1).del('outbox:notify:dead');
 }, 90_000);
@@ -155,28 +140,41 @@ test('a replayed letter is not passed over when others are enqueued right after 
   }
 });
 
+test('letters are listed as JSON, and say nothing that a terminal would take for more than a line', async () => {
+  const id = await plant(0, 'outbox:subscribe', { email: 'json@example.com' });
+  const { stdout } = await deadLetters(['list', '--json']);
+  expect(JSON.parse(stdout)).toEqual({ stream: 'outbox:subscribe', id, reason: 'it was refused' });
+  const replay = await deadLetters(['replay', '--json']);
+  expect(JSON.parse(replay.stdout)).toEqual({ replayed: 1 });
+});
+
+test('a letter that could not be delivered stays', async () => {
+  const id = await clients.redis(0).xadd('outbox:subscribe:dead', '*', 'reason', 'it can not be read');
+  const replay = await deadLetters(['replay']);
+  expect(replay).toMatchObject({ code: 0, stdout: expect.stringMatching(/^0 dead letters replayed/) });
+  expect(replay.stderr).toBe(
+    `suite: outbox:subscribe ${id} stays: it has no entry that could be delivered\n`,
+  );
+  await clients.redis(0).del('outbox:subscribe:dead');
+});
+
 test.each([
-  [[], /expected list or replay, not ""/],
-  [['forget'], /expected list or replay, not "forget"/],
-  [['list', '--stream', 'outbox:mail'], /--stream is one of outbox:subscribe, outbox:notify, outbox:push/],
-  [['replay', '--id', '-'], /id/],
-  [['replay', '--id', 'latest'], /--id is an id as list prints it/],
-  [['list', '--all'], /--all/],
-])('%j is answered with the usage', async (args, reason) => {
+  [['forget'], /unknown command 'forget'/],
+  [['list', '--stream', 'outbox:mail'], /outbox:subscribe, outbox:notify, outbox:push/],
+  [['replay', '--id', 'latest'], /an id as list prints it/],
+  [['list', '--all'], /unknown option '--all'/],
+])('%j is not understood', async (args, reason) => {
   const { code, stdout, stderr } = await deadLetters(args);
   expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
-  expect(stderr).toMatch(/^npm run dead-letters: .*\nusage: .*\n$/);
   expect(stderr).toMatch(reason);
 });
 
 test('a Redis that is away, and a setting that is wrong, are named in one line', async () => {
   const port = String(await getPort());
   const away = await deadLetters(['list'], { REDIS_PORT: port });
-  expect(away).toMatchObject({ code: 1, stdout: '' });
-  expect(away.stderr).toMatch(
-    new RegExp(`^npm run dead-letters: Redis at 127.0.0.1:${port} .*ECONNREFUSED.*\n$`),
-  );
+  expect(away).toMatchObject({ code: 3, stdout: '' });
+  expect(away.stderr).toMatch(new RegExp(`^suite: Redis at 127.0.0.1:${port} .*ECONNREFUSED.*\n$`));
   const wrong = await deadLetters(['list'], { REDIS_PORT: 'six' });
-  expect(wrong).toMatchObject({ code: 1, stdout: '' });
-  expect(wrong.stderr).toMatch(/^npm run dead-letters: REDIS_PORT is "six": expected .*\n$/);
+  expect(wrong).toMatchObject({ code: 2, stdout: '' });
+  expect(wrong.stderr).toMatch(/^suite: REDIS_PORT is "six": expected .*\n$/);
 });

@@ -1,0 +1,126 @@
+import { readEnvironment, variable } from '@messaging/service_kit/config';
+import {
+  enqueueLua,
+  deadLettersOf,
+  type OutboxState,
+  readOutboxState,
+} from '@messaging/service_kit/redis/outbox';
+import { defineScript, runScript } from '@messaging/service_kit/redis/script';
+import { Redis } from 'ioredis';
+import { z } from 'zod';
+import { CommandError, exitCodes } from '../errors.js';
+import { oneLine } from '../output.js';
+
+const PAGE_SIZE = 500;
+
+/** The outboxes of the suite: where each is, and whose deliveries it holds. */
+export const outboxes = [
+  { stream: 'outbox:subscribe', database: 0, from: 'UserService', to: 'NotificationService' },
+  { stream: 'outbox:notify', database: 1, from: 'MessageService', to: 'NotificationService' },
+  { stream: 'outbox:push', database: 2, from: 'NotificationService', to: 'FrontendService' },
+] as const;
+
+export type OutboxName = (typeof outboxes)[number]['stream'];
+
+/** What was given up, by its id and why: what it holds is nobody's business at a terminal. */
+export interface DeadLetter {
+  stream: OutboxName;
+  id: string;
+  reason: string;
+}
+
+/** The Redis of the suite, of which a command asks what no service tells. */
+export class RedisClient {
+  private constructor(private readonly client: Redis) {}
+
+  /** @throws {CommandError} when Redis is away, or does not let us in. */
+  static async connect(
+    { host, port }: { host: string; port: number },
+    timeoutMs: number,
+    environment: NodeJS.ProcessEnv,
+  ): Promise<RedisClient> {
+    const { REDIS_PASSWORD: password } = readEnvironment({ REDIS_PASSWORD: variable.secret() }, environment);
+    const client = new Redis({
+      host,
+      port,
+      ...(password !== undefined && { password }),
+      lazyConnect: true,
+      connectTimeout: timeoutMs,
+      commandTimeout: timeoutMs,
+      maxRetriesPerRequest: 0,
+      retryStrategy: () => null,
+    });
+    let cause: unknown;
+    client.on('error', (error) => (cause ??= error));
+    try {
+      await client.connect();
+      await client.ping();
+      return new RedisClient(client);
+    } catch (error) {
+      client.disconnect();
+      const reason = cause ?? error;
+      throw new CommandError(
+        `Redis at ${host}:${port} does not answer (${reason instanceof Error ? reason.message : String(reason)}): start it, or set REDIS_HOST, REDIS_PORT and REDIS_PASSWORD`,
+        exitCodes.unreachable,
+      );
+    }
+  }
+
+  stop(): void {
+    this.client.disconnect();
+  }
+
+  /** Reads what is in an outbox. */
+  async readOutbox(stream: OutboxName): Promise<OutboxState> {
+    await this.#select(stream);
+    return readOutboxState((script, keys, args) => runScript(this.client, script, keys, args), stream);
+  }
+
+  /** Finds the dead letters of an outbox, or the one with this id, the oldest first. */
+  async findDeadLetters(stream: OutboxName, id: string | undefined): Promise<DeadLetter[]> {
+    await this.#select(stream);
+    const letters: DeadLetter[] = [];
+    let start = id ?? '-';
+    for (;;) {
+      const page = await this.client.xrange(deadLettersOf(stream), start, id ?? '+', 'COUNT', PAGE_SIZE);
+      for (const [letterId, fields] of page) letters.push({ stream, id: letterId, reason: reasonOf(fields) });
+      const last = letters.at(-1);
+      if (page.length < PAGE_SIZE || !last) return letters;
+      start = `(${last.id}`;
+    }
+  }
+
+  /** Puts a letter back into its outbox, unless it can not be read, or is gone by now. */
+  async replay({ stream, id }: DeadLetter): Promise<'replayed' | 'gone' | 'unreadable'> {
+    await this.#select(stream);
+    return runScript(this.client, replayScript, [stream, deadLettersOf(stream)], [id]);
+  }
+
+  async #select(stream: OutboxName): Promise<void> {
+    await this.client.select(outboxes.find((outbox) => outbox.stream === stream)?.database ?? 0);
+  }
+}
+
+function reasonOf(fields: string[]): string {
+  const reason = fields.at(-2) === 'reason' ? fields.at(-1) : undefined;
+  return oneLine(reason ?? 'unknown');
+}
+
+// Enqueued like every other entry, hence claimed at once: relays look at nothing else. That of any replica takes it up
+// once the claim is idle.
+const replayScript = defineScript(
+  'replay',
+  z.enum(['replayed', 'gone', 'unreadable']),
+  `
+  ${enqueueLua}
+  local letter = redis.call('XRANGE', KEYS[2], ARGV[1], ARGV[1])[1]
+  if not letter then return 'gone' end
+  local fields = letter[2]
+  if fields[1] ~= 'entry' then return 'unreadable' end
+  -- All but the reason that it died of.
+  enqueue(KEYS[1], unpack(fields, 2, fields[#fields - 1] == 'reason' and #fields - 2 or #fields))
+  redis.call('XDEL', KEYS[2], ARGV[1])
+  if redis.call('XLEN', KEYS[2]) == 0 then redis.call('DEL', KEYS[2]) end
+  return 'replayed'
+  `,
+);

@@ -1,0 +1,42 @@
+/** Takes from text of others what would do more to a terminal than write a line. */
+export function oneLine(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ').trim();
+}
+
+/** What a command says: lines for people, or JSON for programs. */
+export class Output {
+  constructor(private readonly isJson: boolean) {}
+
+  /** Says one thing: as JSON, a document on a line of its own. */
+  say(text: string, document: unknown): void {
+    process.stdout.write(this.isJson ? `${JSON.stringify(document)}\n` : `${text}\n`);
+  }
+
+  /** Says something to people alone. */
+  note(text: string): void {
+    if (!this.isJson) process.stdout.write(`${text}\n`);
+  }
+
+  /** Says something beside the result. */
+  warn(text: string): void {
+    process.stderr.write(`suite: ${oneLine(text)}\n`);
+  }
+
+  /** Says why it could not be done. */
+  fail(message: string): void {
+    process.stderr.write(this.isJson ? `${JSON.stringify({ error: message })}\n` : `suite: ${message}\n`);
+  }
+}
+
+/** Lays rows out in columns. The first is the head. */
+export function toTable(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  return rows
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
+}

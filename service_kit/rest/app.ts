@@ -102,6 +102,8 @@ export function createRestApp(
   const app = express();
   app.disable('x-powered-by');
   app.set('query parser', 'simple');
+  // `DELETE /notifications/` is one whose id got lost: it must not be taken for one that deletes them all.
+  app.enable('strict routing');
   // Answers change all the time: to hash each for a later request costs more than it can save.
   app.disable('etag');
   app.use(nameRequests);

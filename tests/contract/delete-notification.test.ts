@@ -98,6 +98,11 @@ describe('a notification', () => {
     for (const watch of [resumed, begun]) watch.cancel();
   });
 
+  it('whose id got lost on the way does not stand for all of them', async () => {
+    expectRefusal(await askToDelete('/notifications/', { email }), 404, /no DELETE \/notifications\/ here/);
+    expect(await listIds()).toHaveLength(5);
+  });
+
   it('is deleted by REST as well', async () => {
     const answer = await askToDelete('/notifications/2', { email });
     expect([answer.status, answer.text]).toEqual([204, '']);

@@ -1,6 +1,7 @@
+import bcrypt from 'bcrypt';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { type Account, newEmail, redis, rest, signUp } from '../helpers/clients.js';
+import { type Account, grpc, newEmail, redis, rest, signUp } from '../helpers/clients.js';
 import { expectRefusal, expectSoon, parseJson } from '../helpers/expectations.js';
 
 const BCRYPT_HASH = /^\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}$/;
@@ -364,6 +365,32 @@ describe('POST /login', () => {
     expectRefusal(await rest.users().post('/login').send({ email }), 400, /password/);
   });
 });
+
+it.each(['REST', 'gRPC'])(
+  'hashes a password anew that was hashed at a lower cost, on log-in by %s',
+  async (door) => {
+    const { email, password } = await signUp('olga');
+    const record = {
+      ...(await readUser(email)),
+      password: await bcrypt.hash(password, 4),
+      kept: 'as it is',
+    };
+    await redis(0).set(`users:${email}`, JSON.stringify(record));
+
+    const logInBy = async (secret: string) =>
+      door === 'REST'
+        ? (await logIn(email, secret)).status === 200
+        : (await grpc.users.AuthenticateUser({ email, password: secret })).success;
+    expect(await logInBy(`${password}!`)).toBe(false);
+    expect(await readUser(email)).toStrictEqual(record);
+    expect(await logInBy(password)).toBe(true);
+    const { password: hash, ...others } = await readUser(email);
+    expect(others).toStrictEqual({ email, name: 'olga', kept: 'as it is' });
+    expect(bcrypt.getRounds(hash)).toBeGreaterThanOrEqual(10);
+    expect(await logInBy(password)).toBe(true);
+    expect((await readUser(email)).password).toBe(hash);
+  },
+);
 
 it('no answer ever holds a password or a hash', async () => {
   const { email, password, name } = await signUp('alice');

@@ -61,7 +61,7 @@ export class AnswerChecker {
     if (template === undefined || described === undefined) {
       // What is not described is not there, but for the files of pages.
       if (mediaType !== '' && !mediaType.endsWith('json')) return undefined;
-      if (status !== 404) return 'there is no such operation';
+      if (status !== 404 && status !== 403) return 'there is no such operation';
       const schema = mediaType === 'application/json' ? 'Error' : 'Problem';
       return this.#findFaultInJson(['components', 'schemas', schema], text);
     }

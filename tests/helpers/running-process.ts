@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { killAtExit } from './kill-at-exit.js';
 
 /** How a process ended. */
@@ -49,6 +50,12 @@ export class RunningProcess {
   get pid(): number {
     if (this.#child.pid === undefined) throw new Error(`${this.name} could not be spawned`);
     return this.#child.pid;
+  }
+
+  /** How much memory it holds, as Linux tells it. */
+  get memoryBytes(): number {
+    const [, kilobytes] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${this.pid}/status`, 'utf8')) ?? [];
+    return Number(kilobytes) * 1_024;
   }
 
   /** Sends it a signal. */

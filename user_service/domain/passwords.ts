@@ -42,6 +42,11 @@ export class Passwords {
     return isMatch && hash !== undefined && Buffer.byteLength(password) <= MAX_PASSWORD_BYTES;
   }
 
+  /** Tells whether a hash took less work than one would take today. */
+  isOutdated(hash: string): boolean {
+    return bcrypt.getRounds(hash) < this.#cost;
+  }
+
   /** Prepares what `matches` needs, in the background, so that not even the first unknown user takes longer. */
   start(): void {
     void this.#decoyHash();

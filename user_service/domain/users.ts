@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ServiceError } from '@messaging/service_kit/errors';
+import { isTransient, ServiceError, toServiceError } from '@messaging/service_kit/errors';
 import {
   DEFAULT_PAGE_SIZE,
   decodePageToken,
@@ -9,7 +9,7 @@ import {
 } from '@messaging/service_kit/paging';
 import type { RequestContext } from '@messaging/service_kit/request';
 import type { Outbox } from '@messaging/service_kit/redis/outbox';
-import type { UserStore } from '../store/user-store.js';
+import type { StoredUser, UserStore } from '../store/user-store.js';
 import type { Passwords } from './passwords.js';
 import type { NewUser, PendingSubscription, User, UserChanges, UserRecord } from './user.js';
 
@@ -88,12 +88,24 @@ export class Users {
 
   /**
    * Finds the account that these credentials open, if they open any. Takes the same time whether or not the
-   * account exists.
+   * account exists. A password that was hashed at a lower cost than today's is hashed anew.
    */
   async authenticate(email: string, password: string): Promise<User | undefined> {
     const found = await this.store.findUser(email);
     const isMatch = await this.passwords.matches(password, found?.record.password);
-    return found && isMatch ? toUser(found.record) : undefined;
+    if (!found || !isMatch) return undefined;
+    if (this.passwords.isOutdated(found.record.password)) await this.#hashAnew(email, found, password);
+    return toUser(found.record);
+  }
+
+  /** Does so unless the account has changed in between, or there is too much to do: then with the next log-in. */
+  async #hashAnew(email: string, { record, version }: StoredUser, password: string): Promise<void> {
+    try {
+      const hash = await this.passwords.hash(password);
+      await this.store.replaceUser(email, version, { ...record, password: hash });
+    } catch (error) {
+      if (!isTransient(toServiceError(error))) throw error;
+    }
   }
 
   /** Lists every account in the order of their emails, reading them in batches. */

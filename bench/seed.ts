@@ -43,7 +43,14 @@ export class Seed {
   ): Promise<void> {
     const logger = await createLogger('bench', 'silent', 'json');
     const connect = async (database: number) => {
-      const config = { host: redis.host, port: redis.port, password: undefined, timeoutMs: TIMEOUT_MS };
+      const config = {
+        host: redis.host,
+        port: redis.port,
+        username: undefined,
+        password: undefined,
+        hasTls: false,
+        timeoutMs: TIMEOUT_MS,
+      };
       const connection = new RedisConnection(config, database, logger);
       connection.start();
       await once(connection.client, 'ready', { signal });

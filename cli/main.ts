@@ -13,7 +13,8 @@ const HELP = `
 Exit codes: 0 done, 1 refused or something is wrong, 2 not understood, 3 something can not be reached.
 
 The suite is looked for on this machine, on its usual ports. What moves it for npm start moves it here: HOST,
-USER_SERVICE_REST_PORT and the like, REDIS_HOST, REDIS_PORT, REDIS_PASSWORD, in the environment or in .env.`;
+USER_SERVICE_REST_PORT and the like, REDIS_HOST, REDIS_PORT and how Redis lets one in (REDIS_USERNAME,
+REDIS_PASSWORD, REDIS_TLS), in the environment or in .env.`;
 
 const program: Command<[], { json?: true }> = new Command('suite')
   .description('looks after the messaging suite: its users, their messages, and what is stuck')

@@ -129,6 +129,8 @@ export class LocalRedis {
     readonly port: number,
     private readonly folder: string,
     private readonly appendfsync: Appendfsync = 'always',
+    /** More of what redis.conf knows. */
+    private readonly moreOptions: Record<string, string> = {},
   ) {}
 
   /** Resolves once the server that was started last has exited. */
@@ -151,6 +153,7 @@ export class LocalRedis {
       appendonly: 'yes',
       appendfsync: this.appendfsync,
       'maxmemory-policy': 'noeviction',
+      ...this.moreOptions,
     };
     const child = spawn(
       program,

@@ -94,8 +94,8 @@ async function runSuite(settings: Settings, stop: AbortController): Promise<void
       () => stop.signal.aborted || say('redis-server has exited: the suite lacks it now'),
     );
     stop.signal.throwIfAborted();
-    // Our own Redis asks for no password: it listens to this machine alone.
-    await runProcesses(layout, { REDIS_PASSWORD: '' }, stop);
+    // Our own Redis asks nobody who he is: it listens to this machine alone.
+    await runProcesses(layout, { REDIS_USERNAME: '', REDIS_PASSWORD: '', REDIS_TLS: '' }, stop);
   } finally {
     stop.abort();
     await redis.stop();

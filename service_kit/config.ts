@@ -48,6 +48,14 @@ export const variable = {
     choices: Choices,
     standard: Choices[number],
   ) => z.enum(choices, expected(`one of ${choices.join(', ')}`, standard)).default(standard),
+  /** A name that another party chose; there is no default. */
+  name: (example: string) => z.string().regex(/^\S+$/, expected('a name without spaces', example)).optional(),
+  /** Whether something is so. */
+  flag: (standard: boolean) =>
+    z
+      .enum(['true', 'false'], expected('true or false', String(standard)))
+      .default(standard ? 'true' : 'false')
+      .transform((value) => value === 'true'),
   /** A secret that another party chose: any text. */
   secret: () => z.string().optional(),
   /** A secret to sign with: long enough that nobody guesses it. What is wrong with it is told without repeating it. */
@@ -107,7 +115,9 @@ export const processVariables = {
 export const redisVariables = {
   REDIS_HOST: variable.host('redis'),
   REDIS_PORT: variable.count(6379, 1, 65_535),
+  REDIS_USERNAME: variable.name('message_service'),
   REDIS_PASSWORD: variable.secret(),
+  REDIS_TLS: variable.flag(false),
   REDIS_TIMEOUT_MS: variable.durationMs(3_000),
 };
 
@@ -132,7 +142,11 @@ export interface ProcessConfig {
 export interface RedisConfig {
   host: string;
   port: number;
+  /** Whom Redis knows this service as; the user `default` where there is none. */
+  username: string | undefined;
   password: string | undefined;
+  /** Whether the connection is encrypted, and Redis has to prove who it is. */
+  hasTls: boolean;
   /** How long one command may take. */
   timeoutMs: number;
 }
@@ -157,7 +171,9 @@ export function redisConfig(variables: z.output<z.ZodObject<typeof redisVariable
   return {
     host: variables.REDIS_HOST,
     port: variables.REDIS_PORT,
+    username: variables.REDIS_USERNAME,
     password: variables.REDIS_PASSWORD,
+    hasTls: variables.REDIS_TLS,
     timeoutMs: variables.REDIS_TIMEOUT_MS,
   };
 }

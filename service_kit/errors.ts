@@ -1,18 +1,18 @@
 import { isRedisUnavailable } from './redis/errors.js';
 
-/** The ways in which a request can fail, and how either door says so. */
+/** The ways in which a request can fail, how either door says so, and whether the same may succeed when it is tried again. */
 export const errorKinds = {
-  invalid: { http: 400, grpc: 'INVALID_ARGUMENT' },
-  unauthenticated: { http: 401, grpc: 'UNAUTHENTICATED' },
-  forbidden: { http: 403, grpc: 'PERMISSION_DENIED' },
-  notFound: { http: 404, grpc: 'NOT_FOUND' },
-  conflict: { http: 409, grpc: 'ALREADY_EXISTS' },
-  mismatch: { http: 422, grpc: 'FAILED_PRECONDITION' },
-  tooLarge: { http: 413, grpc: 'INVALID_ARGUMENT' },
-  tooMany: { http: 429, grpc: 'RESOURCE_EXHAUSTED' },
-  unavailable: { http: 503, grpc: 'UNAVAILABLE' },
-  tooSlow: { http: 504, grpc: 'DEADLINE_EXCEEDED' },
-  internal: { http: 500, grpc: 'INTERNAL' },
+  invalid: { http: 400, grpc: 'INVALID_ARGUMENT', isTransient: false },
+  unauthenticated: { http: 401, grpc: 'UNAUTHENTICATED', isTransient: false },
+  forbidden: { http: 403, grpc: 'PERMISSION_DENIED', isTransient: false },
+  notFound: { http: 404, grpc: 'NOT_FOUND', isTransient: false },
+  conflict: { http: 409, grpc: 'ALREADY_EXISTS', isTransient: false },
+  mismatch: { http: 422, grpc: 'FAILED_PRECONDITION', isTransient: false },
+  tooLarge: { http: 413, grpc: 'INVALID_ARGUMENT', isTransient: false },
+  tooMany: { http: 429, grpc: 'RESOURCE_EXHAUSTED', isTransient: true },
+  unavailable: { http: 503, grpc: 'UNAVAILABLE', isTransient: true },
+  tooSlow: { http: 504, grpc: 'DEADLINE_EXCEEDED', isTransient: true },
+  internal: { http: 500, grpc: 'INTERNAL', isTransient: false },
 } as const;
 
 export type ErrorKind = keyof typeof errorKinds;
@@ -32,7 +32,7 @@ export class ServiceError extends Error {
 
 /** Whether the same may succeed when it is tried again. */
 export function isTransient(thrown: unknown): boolean {
-  return thrown instanceof ServiceError && ['unavailable', 'tooSlow', 'tooMany'].includes(thrown.kind);
+  return thrown instanceof ServiceError && errorKinds[thrown.kind].isTransient;
 }
 
 /**

@@ -1,4 +1,5 @@
-import { readEnvironment, variable } from '@messaging/service_kit/config';
+import { readEnvironment, redisVariables } from '@messaging/service_kit/config';
+import { redisOptions } from '@messaging/service_kit/redis/connection';
 import {
   enqueueLua,
   deadLettersOf,
@@ -39,11 +40,9 @@ export class RedisClient {
     timeoutMs: number,
     environment: NodeJS.ProcessEnv,
   ): Promise<RedisClient> {
-    const { REDIS_PASSWORD: password } = readEnvironment({ REDIS_PASSWORD: variable.secret() }, environment);
+    const { REDIS_USERNAME, REDIS_PASSWORD, REDIS_TLS } = readEnvironment(redisVariables, environment);
     const client = new Redis({
-      host,
-      port,
-      ...(password !== undefined && { password }),
+      ...redisOptions({ host, port, username: REDIS_USERNAME, password: REDIS_PASSWORD, hasTls: REDIS_TLS }),
       lazyConnect: true,
       connectTimeout: timeoutMs,
       commandTimeout: timeoutMs,
@@ -60,7 +59,7 @@ export class RedisClient {
       client.disconnect();
       const reason = cause ?? error;
       throw new CommandError(
-        `Redis at ${host}:${port} does not answer (${reason instanceof Error ? reason.message : String(reason)}): start it, or set REDIS_HOST, REDIS_PORT and REDIS_PASSWORD`,
+        `Redis at ${host}:${port} does not answer (${reason instanceof Error ? reason.message : String(reason)}): start it, or set REDIS_HOST, REDIS_PORT, REDIS_USERNAME, REDIS_PASSWORD and REDIS_TLS`,
         exitCodes.unreachable,
       );
     }

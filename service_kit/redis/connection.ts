@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events';
-import { Redis } from 'ioredis';
+import { Redis, ReplyError } from 'ioredis';
+import { z } from 'zod';
 import type { RedisConfig } from '../config.js';
 import type { Component, VitalDependency } from '../lifecycle.js';
 import { Coalescer } from '../coalescer.js';
@@ -7,6 +8,19 @@ import type { Logger } from '../log.js';
 import { redisCommandSeconds, redisUp } from '../metrics.js';
 import { type SpanOptions, tracing } from '../tracing.js';
 import { runScripts, type Script, type ScriptCall } from './script.js';
+
+/** Where Redis is and how it lets one in, as ioredis wants to know it. */
+export function redisOptions(config: Omit<RedisConfig, 'timeoutMs'>) {
+  const { host, port, username, password, hasTls } = config;
+  return {
+    host,
+    port,
+    ...(username !== undefined && { username }),
+    ...(password !== undefined && { password }),
+    // Whom to trust is Node's to know: NODE_EXTRA_CA_CERTS adds an authority of one's own.
+    ...(hasTls && { tls: {} }),
+  };
+}
 
 const PROBE_INTERVAL_MS = 1_000;
 const MAX_RECONNECT_DELAY_MS = 1_000;
@@ -33,10 +47,8 @@ export class RedisConnection implements Component, VitalDependency {
     this.#database = database;
     this.#address = `${config.host}:${config.port}/${database}`;
     this.client = new Redis({
-      host: config.host,
-      port: config.port,
+      ...redisOptions(config),
       db: database,
-      ...(config.password === undefined ? {} : { password: config.password }),
       lazyConnect: true,
       connectTimeout: config.timeoutMs,
       commandTimeout: config.timeoutMs,
@@ -56,7 +68,10 @@ export class RedisConnection implements Component, VitalDependency {
     this.client.on('ready', () => void this.#check());
     this.client.on('ready', () => void this.#warnOfEviction());
     this.client.on('close', () => this.#set(false));
-    this.client.on('error', (error: Error) => this.#reportFailure(error));
+    this.client.on('error', (error: Error) => {
+      this.#reportFailure(error);
+      this.#leaveWrongDatabase(error);
+    });
   }
 
   get isUp(): boolean {
@@ -112,6 +127,17 @@ export class RedisConnection implements Component, VitalDependency {
     );
   }
 
+  /**
+   * ioredis goes on where a database is refused, in database 0.
+   *
+   * @NOTE What is asked in the same turn may still be run there, as far as the user's rights go.
+   */
+  #leaveWrongDatabase(error: Error): void {
+    const isRefusal = error instanceof ReplyError && 'command' in error;
+    const command = isRefusal ? refusedCommand.safeParse(error.command).data : undefined;
+    if (command?.name === 'select') this.client.disconnect(true);
+  }
+
   /** Says once an outage, or whenever it changes, what is wrong: attempts go on several times a second. */
   #reportFailure(error: Error): void {
     const level = error.message === this.#lastFailure ? 'debug' : 'warn';
@@ -146,6 +172,8 @@ export class RedisConnection implements Component, VitalDependency {
     this.#events.emit('change');
   }
 }
+
+const refusedCommand = z.object({ name: z.string() });
 
 async function measure<Reply>(command: string, work: () => Promise<Reply>): Promise<Reply> {
   const startedAt = performance.now();

@@ -1,9 +1,12 @@
 import { STATUS_CODES } from 'node:http';
 import type { ErrorRequestHandler } from 'express';
 import { z } from 'zod';
-import { errorKinds, ServiceError, toServiceError } from '../errors.js';
+import { errorKinds, isTransient, ServiceError, toServiceError } from '../errors.js';
 
 export const PROBLEM_TYPE = 'application/problem+json';
+
+/** When the same may succeed: queues are short, and what is away is tried again every second. */
+const RETRY_AFTER_SECONDS = 1;
 
 /** How an answer says what is wrong. */
 export const errorAnswer = z
@@ -35,6 +38,7 @@ export const answerError: ErrorRequestHandler = (thrown: unknown, request, respo
   }
   const status = errorKinds[error.kind].http;
   response.status(status);
+  if (isTransient(error)) response.setHeader('Retry-After', RETRY_AFTER_SECONDS);
   if (request.accepts('application/json', PROBLEM_TYPE) === PROBLEM_TYPE) {
     const problem: z.input<typeof problemAnswer> = {
       title: STATUS_CODES[status] ?? '',

@@ -4,7 +4,6 @@ import {
   type CreateDocumentOptions,
   type ZodOpenApiOperationObject,
   type ZodOpenApiResponseObject,
-  type ZodOpenApiResponsesObject,
 } from 'zod-openapi';
 import { type ErrorKind, errorKinds } from '../errors.js';
 import { errorAnswer, PROBLEM_TYPE, problemAnswer } from './errors.js';
@@ -54,22 +53,25 @@ const responseHeaders = z.object({
   }),
 });
 
-/** What any operation that works on something can answer with. */
-const usualRefusals: Partial<Record<ErrorKind, ZodOpenApiResponseObject>> = {
-  invalid: usualRefusal('Invalid', 'The request can not be read, or a field in it is not valid'),
-  tooLarge: usualRefusal('TooLarge', 'The body is too large'),
-  tooMany: usualRefusal('TooMany', 'Too much is under way at the moment; try again shortly'),
-  internal: usualRefusal('Internal', 'Something went wrong on our side'),
-  unavailable: usualRefusal(
-    'Unavailable',
-    'Something needed is not available at the moment; try again shortly',
-  ),
-  tooSlow: usualRefusal('TooSlow', 'It could not be done in time; try again shortly'),
+const transientHeaders = responseHeaders.extend({
+  'Retry-After': z.string().meta({ description: 'In seconds', header: { id: 'RetryAfter' } }),
+});
+
+/** What any operation that works on something can answer with, and when. */
+const usualRefusals: Partial<Record<ErrorKind, string>> = {
+  invalid: 'The request can not be read, or a field in it is not valid',
+  tooLarge: 'The body is too large',
+  tooMany: 'Too much is under way at the moment; try again shortly',
+  internal: 'Something went wrong on our side',
+  unavailable: 'Something needed is not available at the moment; try again shortly',
+  tooSlow: 'It could not be done in time; try again shortly',
 };
 
-function usualRefusal(id: string, description: string): ZodOpenApiResponseObject {
-  return { id, ...describeRefusal(description) };
-}
+/** The same, as the document has it: once. */
+const sharedRefusals = describeRefusals(
+  usualRefusals,
+  (kind) => kind.charAt(0).toUpperCase() + kind.slice(1),
+);
 
 /**
  * Describes a door as OpenAPI 3.1 does (https://spec.openapis.org/oas/v3.1.1.html).
@@ -129,7 +131,7 @@ function describeOperation(operation: Operation, tag: string): ZodOpenApiOperati
       operation.method !== 'get' && {
         requestBody: { required: true, content: { 'application/json': { schema: body } } },
       }),
-    responses: { ...describeAnswers(operation.success), ...describeRefusals(refusals) },
+    responses: { ...describeAnswers(operation.success), ...sharedRefusals, ...describeRefusals(refusals) },
     ...(security !== undefined && { security: [{ [security]: [] }] }),
   };
 }
@@ -156,21 +158,22 @@ function addPage(responses: Record<string, ZodOpenApiResponseObject>): void {
   if (content) content['text/html'] = { schema: z.string() };
 }
 
-function describeRefusals(ownRefusals: Partial<Record<ErrorKind, string>>): ZodOpenApiResponsesObject {
-  const own = Object.entries(ownRefusals).map(([kind, description]) => [kind, describeRefusal(description)]);
-  const refusals: Record<string, ZodOpenApiResponseObject> = { ...usualRefusals, ...Object.fromEntries(own) };
-  const responses: ZodOpenApiResponsesObject = {};
-  for (const [kind, { http }] of Object.entries(errorKinds)) {
-    const refusal = refusals[kind];
-    if (refusal) responses[`${http}`] = refusal;
+/** @param toId what a refusal is called, for others to refer to it */
+function describeRefusals(
+  refusals: Partial<Record<ErrorKind, string>>,
+  toId?: (kind: string) => string,
+): Record<string, ZodOpenApiResponseObject> {
+  const descriptions = new Map(Object.entries(refusals));
+  const responses: Record<string, ZodOpenApiResponseObject> = {};
+  for (const [kind, { http, isTransient }] of Object.entries(errorKinds)) {
+    const description = descriptions.get(kind);
+    if (description === undefined) continue;
+    responses[String(http)] = {
+      ...(toId && { id: toId(kind) }),
+      description,
+      headers: isTransient ? transientHeaders : responseHeaders,
+      content: { 'application/json': { schema: errorAnswer }, [PROBLEM_TYPE]: { schema: problemAnswer } },
+    };
   }
   return responses;
-}
-
-function describeRefusal(description: string): ZodOpenApiResponseObject {
-  return {
-    description,
-    headers: responseHeaders,
-    content: { 'application/json': { schema: errorAnswer }, [PROBLEM_TYPE]: { schema: problemAnswer } },
-  };
 }

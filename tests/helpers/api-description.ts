@@ -7,7 +7,10 @@ export const methods = ['get', 'post', 'put', 'patch', 'delete'] as const;
 
 const REFERENCE_TO_RESPONSE = '#/components/responses/';
 
-const response = z.looseObject({ content: z.record(z.string(), z.looseObject({})).optional() });
+const response = z.looseObject({
+  headers: z.record(z.string(), z.unknown()).default({}),
+  content: z.record(z.string(), z.looseObject({})).optional(),
+});
 const operation = z.looseObject({
   operationId: z.string(),
   security: z.array(z.record(z.string(), z.array(z.string()))).optional(),
@@ -67,6 +70,9 @@ export class AnswerChecker {
     }
     const answer = described.responses[status];
     if (!answer) return 'there is no such status';
+    for (const name of Object.keys(answer.headers)) {
+      if (!headers[name.toLowerCase()]) return `${name} is missing`;
+    }
     if (!answer.content) return text === '' ? undefined : `there is no body, but ${text}`;
     if (!(mediaType in answer.content)) return `there is no ${mediaType}`;
     if (!mediaType.endsWith('json')) return undefined;

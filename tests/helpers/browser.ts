@@ -1,29 +1,15 @@
-import { accessSync, constants, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { delimiter, join } from 'node:path';
 import { type Browser, type BrowserContextOptions, chromium, type Locator, type Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, expect } from 'vitest';
 import { z } from 'zod';
 import { type Account, newEmail } from './clients.js';
+import { findOnPath } from './programs.js';
 
 const UI_TIMEOUT_MS = 20_000;
 
 /** The browser that the tests drive: whichever Chromium is installed; undefined where there is none. */
 export const chromiumPath = findOnPath(['chromium', 'chromium-browser', 'google-chrome']);
-
-function findOnPath(names: string[]): string | undefined {
-  const folders = process.env['PATH']?.split(delimiter) ?? [];
-  return names
-    .flatMap((name) => folders.map((folder) => join(folder, name)))
-    .find((path) => {
-      try {
-        accessSync(path, constants.X_OK);
-        return true;
-      } catch {
-        return false;
-      }
-    });
-}
 
 /** One person at a browser of their own, at the page of one suite. */
 export class Person {

@@ -35,6 +35,8 @@ export interface SuiteOptions {
   twice?: readonly ProcessName[];
   /** `none` leaves Redis away until `suite.redis.start()`; `running` unless told. */
   redis?: 'running' | 'none';
+  /** More of what Redis is to be told, as in redis.conf, once its port is known. */
+  redisOptions?: (port: number) => Record<string, string>;
 }
 
 /** A suite of one's own on free ports, or a part of it, for tests that break things. */
@@ -49,14 +51,17 @@ export class Suite {
   private constructor(
     private readonly layout: Layout,
     private readonly folder: string,
+    redisOptions: Record<string, string>,
   ) {
-    this.redis = new SuiteRedis(layout.redis.port, folder);
+    this.redis = new SuiteRedis(layout.redis.port, folder, redisOptions);
     this.addresses = forEveryProcess(({ name }) => addressOf(name, layout));
   }
 
   /** Starts it. When this returns the processes are spawned, not yet ready: see `waitUntilReady`. */
   static async start(options: SuiteOptions = {}): Promise<Suite> {
-    const suite = new Suite(await findLayout(), await mkdtemp(join(tmpdir(), 'messaging-suite-')));
+    const layout = await findLayout();
+    const redisOptions = options.redisOptions?.(layout.redis.port) ?? {};
+    const suite = new Suite(layout, await mkdtemp(join(tmpdir(), 'messaging-suite-')), redisOptions);
     try {
       if (options.redis !== 'none') await suite.redis.start();
       const replicas = await suite.#planReplicas(options.twice ?? []);
@@ -219,8 +224,9 @@ export class SuiteRedis {
   constructor(
     readonly port: number,
     folder: string,
+    options: Record<string, string> = {},
   ) {
-    this.#server = new LocalRedis(port, folder);
+    this.#server = new LocalRedis(port, folder, 'always', options);
     killAtExit(() => this.#server.signal('SIGKILL'));
   }
 

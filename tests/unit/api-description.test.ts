@@ -15,6 +15,7 @@ const checker = new AnswerChecker(
           responses: {
             200: { description: 'The user', content: json(user) },
             400: { $ref: '#/components/responses/Invalid' },
+            429: { headers: { 'Retry-After': {} }, content: json(error) },
           },
         },
         delete: { operationId: 'deleteUser', responses: { 204: { description: 'Gone' } } },
@@ -41,6 +42,7 @@ const check = (method: string, path: string, given: GivenAnswer) => () => checke
 it.each([
   ['get', '/users/alice', answer(200, { name: 'Alice' })],
   ['get', '/users/alice?page=1', answer(400, { message: 'no' })],
+  ['get', '/users/alice', answer(429, { message: 'no' }, { 'retry-after': '1' })],
   ['get', '/users/all', answer(200, 7)],
   ['delete', '/users/alice', answer(204)],
   ['get', '/nothing', answer(404, { message: 'no' })],
@@ -54,6 +56,7 @@ it.each([
   ['get', '/users/alice', answer(200, { name: 7 }), /name must be string/],
   ['get', '/users/alice', answer(200, { name: 'Alice', age: 7 }), /must NOT have additional properties/],
   ['get', '/users/alice', answer(400, { message: 7 }), /message must be string/],
+  ['get', '/users/alice', answer(429, { message: 'no' }), /Retry-After is missing/],
   ['get', '/users/alice', answer(409, { message: 'no' }), /no such status/],
   ['get', '/users/alice', answer(200, '', { 'content-type': 'text/html' }), /no text\/html/],
   ['get', '/users/alice', answer(200, { name: 'Alice' }, { 'x-request-id': '' }), /X-Request-Id/],

@@ -6,7 +6,7 @@ import { loadConfig as loadNotificationConfig } from '../../notification_service
 import { loadConfig as loadUserConfig } from '../../user_service/dist/config.js';
 
 test('with nothing set, every service finds the others on the Compose network', () => {
-  const redis = { host: 'redis', port: 6379, password: undefined };
+  const redis = { host: 'redis', port: 6379, username: undefined, password: undefined, hasTls: false };
   expect(loadUserConfig({})).toMatchObject({
     restPort: 8080,
     grpcPort: 9797,

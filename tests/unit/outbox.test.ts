@@ -28,7 +28,7 @@ let requestIds: Record<string, string | undefined>;
 
 beforeEach(async () => {
   connection = new RedisConnection(
-    { ...inject('redis'), password: undefined, timeoutMs: 5_000 },
+    { ...inject('redis'), username: undefined, password: undefined, hasTls: false, timeoutMs: 5_000 },
     DATABASE,
     logger,
   );

@@ -1,7 +1,10 @@
-import { expect, test } from 'vitest';
+import bcrypt from 'bcrypt';
+import { afterEach, expect, test, vi } from 'vitest';
 import { Passwords } from '../../user_service/dist/domain/passwords.js';
 
 const cost = 10;
+
+afterEach(() => void vi.restoreAllMocks());
 
 test('a password matches its hash, and no other', async () => {
   const passwords = new Passwords({ cost, concurrency: 2, queueLength: 64 });
@@ -19,9 +22,18 @@ test('whatever bcrypt would ignore does not match', async () => {
   expect(await passwords.matches(`${longest}!`, hash)).toBe(false);
 });
 
-test('nobody has the decoy password', async () => {
+test('nobody has the decoy password, which is checked where there is no hash', async () => {
   const passwords = new Passwords({ cost, concurrency: 2, queueLength: 64 });
+  const compare = vi.spyOn(bcrypt, 'compare');
   expect(await passwords.matches('nobody has this password', undefined)).toBe(false);
+  expect(compare.mock.calls).toEqual([['nobody has this password', expect.stringMatching(/^\$2b\$10\$/)]]);
+});
+
+test('a hash of a lower cost is outdated, and none of the same or a higher one', async () => {
+  const passwords = new Passwords({ cost, concurrency: 2, queueLength: 64 });
+  expect(passwords.isOutdated(await bcrypt.hash('secret', 4))).toBe(true);
+  expect(passwords.isOutdated(await passwords.hash('secret'))).toBe(false);
+  expect(passwords.isOutdated(await bcrypt.hash('secret', 11))).toBe(false);
 });
 
 test('more than the queue holds are refused at once, and the others are served', async () => {

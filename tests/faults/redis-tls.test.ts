@@ -1,0 +1,81 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { findOnPath } from '../helpers/programs.js';
+import { connect } from '../helpers/clients.js';
+import { isRestReady } from '@messaging/service_kit/rest/probe';
+import { Suite } from '../helpers/suite.js';
+import { waitFor } from '../helpers/wait-for.js';
+
+const run = promisify(execFile);
+const openssl = findOnPath(['openssl']);
+
+describe.skipIf(openssl === undefined)('with REDIS_TLS', () => {
+  let folder: string;
+  let suite: Suite;
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'redis-tls-'));
+    // A certificate that signs itself is its own authority.
+    const subject = ['-subj', '/CN=redis', '-addext', 'subjectAltName=IP:127.0.0.1'];
+    await run(
+      openssl ?? '',
+      [
+        'req',
+        '-x509',
+        '-newkey',
+        'rsa:2048',
+        '-nodes',
+        '-days',
+        '1',
+        '-keyout',
+        'key.pem',
+        '-out',
+        'cert.pem',
+        ...subject,
+      ],
+      { cwd: folder },
+    );
+    suite = await Suite.start({
+      processes: ['user_service_api', 'notification_service_grpc'],
+      environment: { REDIS_TLS: 'true' },
+      processEnvironment: { user_service_api: { NODE_EXTRA_CA_CERTS: join(folder, 'cert.pem') } },
+      redisOptions: (port) => ({
+        port: '0',
+        'tls-port': String(port),
+        'tls-cert-file': join(folder, 'cert.pem'),
+        'tls-key-file': join(folder, 'key.pem'),
+        'tls-auth-clients': 'no',
+      }),
+    });
+  });
+
+  afterAll(async () => {
+    await suite.stop();
+    await rm(folder, { recursive: true });
+  });
+
+  test('a service stores over an encrypted connection', async () => {
+    await waitFor(() => isRestReady(suite.addresses.user_service_api, 2_000), {
+      what: 'UserService is ready',
+    });
+    const { rest, close } = connect(suite.addresses, suite.redis);
+    const account = { email: 'alice@example.com', password: 'secret', name: 'Alice' };
+    await rest.users().post('/users').send(account).expect(201);
+    expect((await rest.users().get('/users/alice@example.com')).body).toMatchObject({
+      user: { name: 'Alice' },
+    });
+    close();
+  });
+
+  test('a service that does not trust who signed the certificate does not talk to it', async () => {
+    await waitFor(
+      () => /could not connect to Redis/.test(suite.process('notification_service_grpc').output),
+      { what: 'NotificationService says so' },
+    );
+    expect(suite.process('notification_service_grpc').output).toMatch(/self-signed certificate/);
+  });
+});

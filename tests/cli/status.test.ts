@@ -77,7 +77,7 @@ test('dead letters are a problem until they are gone', async () => {
   expect(stdout).toMatch(/^! outbox:subscribe has given up 1: .*dead-letters list/m);
   await redis(0).del('outbox:subscribe:dead');
   close();
-  expect(await readProblems()).toBe('');
+  await expectSoon(readProblems).toBe('');
 });
 
 test('a Redis that is down is named by itself and by those that need it', async () => {

@@ -54,7 +54,7 @@ export interface Exchange<Caller> {
   caller: Caller;
 }
 
-/** Tells who is calling, before anything else of a request is looked at. @throws {ServiceError} to turn it away. */
+/** Tells who is calling, before what is asked for is looked at. @throws {ServiceError} to turn it away. */
 export type Authenticate<Caller> = (request: Request) => Promise<Caller>;
 
 /** Adds an operation to a door. Nothing is added before it is told what the operation does. */

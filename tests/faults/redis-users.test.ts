@@ -53,8 +53,8 @@ beforeAll(async () => {
       frontend_service_grpc: as('frontend_service'),
     },
   });
-  await suite.waitUntilReady();
   clients = connect(suite.addresses, suite.redis);
+  await suite.waitUntilReady();
 });
 
 afterAll(async () => {

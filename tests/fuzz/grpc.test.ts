@@ -17,8 +17,8 @@ let clients: ReturnType<typeof connect>;
 
 beforeAll(async () => {
   suite = await Suite.start();
-  await suite.waitUntilReady();
   clients = connect(suite.addresses, suite.redis);
+  await suite.waitUntilReady();
   for (const email of knownEmails) {
     await clients.rest
       .users()

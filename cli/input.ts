@@ -1,5 +1,6 @@
+import { createInterface } from 'node:readline';
+import { Writable } from 'node:stream';
 import { text as readAll } from 'node:stream/consumers';
-import { read } from 'read';
 import { CommandError, exitCodes } from './errors.js';
 
 /** Reads what is piped in. @throws {CommandError} when nothing is. */
@@ -9,8 +10,30 @@ export async function readPiped(what: string): Promise<string> {
   return readAll(process.stdin);
 }
 
-/** Reads a password: from a person, who does not see it, or else the first line of what is piped in. */
+/**
+ * Reads a password: from a person, who does not see it, or else the first line of what is piped in.
+ *
+ * @throws {CommandError} when the person gives none.
+ */
 export async function readPassword(): Promise<string> {
-  if (process.stdin.isTTY) return read({ prompt: 'Password: ', silent: true });
+  if (process.stdin.isTTY) return askSilently('Password: ');
   return (await readPiped('The password')).split(/\r?\n/, 1)[0] ?? '';
+}
+
+/** Asks on stderr, as stdout may lead elsewhere, and is for the result alone. */
+async function askSilently(question: string): Promise<string> {
+  const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
+  // `terminal` keeps the terminal itself from showing what is typed.
+  const lines = createInterface({ input: process.stdin, output: nowhere, terminal: true, historySize: 0 });
+  process.stderr.write(question);
+  try {
+    return await new Promise((resolve, reject) => {
+      lines.once('line', resolve);
+      // By Ctrl-C or Ctrl-D; after a line it is too late to matter.
+      lines.once('close', () => reject(new CommandError('no password was given')));
+    });
+  } finally {
+    lines.close();
+    process.stderr.write('\n');
+  }
 }

@@ -66,7 +66,8 @@ export async function runCli(target: Target, args: string[], options?: CliOption
   return { code, stdout: running.stdout, stderr: running.stderr };
 }
 
-function environmentFor({ addresses, redis }: Target): Record<string, string> {
+/** Says where the suite is, as one would for `npm start`. */
+export function environmentFor({ addresses, redis }: Target): Record<string, string> {
   const ports = suiteProcesses.map((process) => [
     portVariableOf(process),
     addresses[process.name].split(':')[1] ?? '',

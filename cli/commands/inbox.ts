@@ -21,12 +21,20 @@ export function addInboxCommand(parent: Parent, run: Run): void {
     .option('--count <number>', `how many at the most, up to ${MAX_COUNT}`, readCount, 20)
     .action(async (email, { follow, unread, count }) =>
       run(async (suite, output) => {
+        const stop = new AbortController();
+        // Before anything is shown: who has seen enough by then ends it in the same way.
+        if (follow) stopOnSignals(stop);
         const service = await suite.notificationService();
         const listed = await service.listNotifications(email, { isUnreadOnly: unread, count }, newContext());
         for (const notification of listed.notifications.toReversed()) show(notification, output);
-        if (follow) await followFrom(listed.lastId, email, await suite.frontendService(), output);
+        if (follow)
+          await followFrom(listed.lastId, email, await suite.frontendService(), output, stop.signal);
       }),
     );
+}
+
+function stopOnSignals(stop: AbortController): void {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
 }
 
 function readCount(text: string): number {
@@ -48,24 +56,23 @@ async function followFrom(
   email: string,
   service: FrontendServiceClient,
   output: Output,
+  stop: AbortSignal,
 ): Promise<void> {
-  const stop = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
   let seen = lastId;
   let isToldOf = false;
-  while (!stop.signal.aborted) {
+  while (!stop.aborted) {
     try {
-      for await (const notification of service.watch(email, seen, stop.signal)) {
+      for await (const notification of service.watch(email, seen, stop)) {
         show(notification, output);
         if (notification.id !== '') seen = notification.id;
         isToldOf = false;
       }
     } catch (error) {
-      if (stop.signal.aborted) return;
+      if (stop.aborted) return;
       if (!isTransient(error) || !(error instanceof Error)) throw error;
       if (!isToldOf) output.warn(`${error.message}; what comes meanwhile is shown then`);
       isToldOf = true;
-      await sleep(RETRY_MS, undefined, { signal: stop.signal }).catch(() => {});
+      await sleep(RETRY_MS, undefined, { signal: stop }).catch(() => {});
     }
   }
 }

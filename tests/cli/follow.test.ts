@@ -64,3 +64,34 @@ test('followed as JSON it is one document a line, and SIGTERM ends it', async ()
   inbox.kill('SIGTERM');
   expect(await inbox.exitCode).toBe(0);
 });
+
+test('Ctrl-C ends it well as soon as it has shown anything', async () => {
+  await notify('dora@example.com', 'before@example.com');
+  const inbox = new CliProcess(suite, ['inbox', 'dora@example.com', '--follow']);
+  await inbox.waitForLines(1);
+  inbox.kill('SIGINT');
+  expect(await inbox.exitCode).toBe(0);
+  expect(inbox.stderr).toBe('');
+});
+
+test('FrontendService that stops in good order is waited for as well', async () => {
+  await notify('erin@example.com', 'before@example.com');
+  const inbox = new CliProcess(suite, ['inbox', 'erin@example.com', '--follow']);
+  await inbox.waitForLines(1);
+  await notify('erin@example.com', 'live@example.com');
+  await inbox.waitForLines(2);
+  const frontend = suite.process('frontend_service_grpc');
+  frontend.kill('SIGTERM');
+  await frontend.exited;
+  await waitFor(() => inbox.stderr !== '', { what: 'it says that FrontendService is away' });
+  await frontend.restart();
+  await notify('erin@example.com', 'after@example.com');
+  await inbox.waitForLines(3);
+  expect(inbox.lines.map((line) => /(\w+)@example\.com/.exec(line)?.[1])).toEqual([
+    'before',
+    'live',
+    'after',
+  ]);
+  inbox.kill('SIGINT');
+  expect(await inbox.exitCode).toBe(0);
+});

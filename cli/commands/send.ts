@@ -13,11 +13,11 @@ export function addSendCommand(parent: Parent, run: Run): void {
       '--idempotency-key <key>',
       'a repeat with the same key is answered as the first was, and sent once',
     )
-    .argument('[text...]', 'the message; piped in where it is left out')
+    .argument('[text...]', 'the message; piped in where it is left out, or -')
     .action(async (words, { from, to, idempotencyKey }) =>
       run(async (suite, output) => {
-        const content =
-          words.length > 0 ? words.join(' ') : (await readPiped('The message')).replace(/\r?\n$/, '');
+        const isPiped = words.length === 0 || (words.length === 1 && words[0] === '-');
+        const content = isPiped ? (await readPiped('The message')).replace(/\r?\n$/, '') : words.join(' ');
         const messages = await suite.messageService();
         const id = await messages.sendMessage(
           { sender: from, receiver: to, content, idempotencyKey },

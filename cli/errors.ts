@@ -1,4 +1,3 @@
-import { inspect } from 'node:util';
 import { ConfigError } from '@messaging/service_kit/config';
 import { isTransient, ServiceError } from '@messaging/service_kit/errors';
 import { isRedisUnavailable } from '@messaging/service_kit/redis/errors';
@@ -40,7 +39,8 @@ export function describeFailure(thrown: unknown): { message: string; exitCode: E
   if (isRedisUnavailable(thrown)) {
     return { message: oneLine(`Redis does not answer (${String(thrown)})`), exitCode: exitCodes.unreachable };
   }
-  // What Redis refuses is said in its own words.
+  // What Redis refuses is said in its own words. Anything else may hold what a stranger answered.
   const isReply = thrown instanceof Error && thrown.name === 'ReplyError';
-  return { message: isReply ? oneLine(thrown.message) : inspect(thrown), exitCode: exitCodes.refused };
+  const message = oneLine(isReply ? thrown.message : String(thrown));
+  return { message, exitCode: exitCodes.refused };
 }

@@ -6,7 +6,7 @@ import { addSendCommand } from './commands/send.js';
 import { addStatusCommand } from './commands/status.js';
 import { addUsersCommands } from './commands/users.js';
 import { describeFailure, exitCodes } from './errors.js';
-import { Output } from './output.js';
+import { oneLine, Output } from './output.js';
 import { SuiteClients } from './suite-clients.js';
 
 const HELP = `
@@ -16,11 +16,16 @@ The suite is looked for on this machine, on its usual ports. What moves it for n
 USER_SERVICE_REST_PORT and the like, REDIS_HOST, REDIS_PORT and how Redis lets one in (REDIS_USERNAME,
 REDIS_PASSWORD, REDIS_TLS), in the environment or in .env.`;
 
+// Before it is parsed: what is wrong may be found first.
+const isJson = process.argv.includes('--json');
+
 const program: Command<[], { json?: true }> = new Command('suite')
   .description('looks after the messaging suite: its users, their messages, and what is stuck')
   .option('--json', 'say results as JSON, one document a line, and what is wrong as {"error"} on stderr')
   .addHelpText('after', HELP)
   .showHelpAfterError('(--help tells more)')
+  // What is wrong is said as JSON below, in place of its own words.
+  .configureOutput(isJson ? { writeErr: () => {} } : {})
   .exitOverride();
 
 const run: Run = async (work) => {
@@ -44,13 +49,24 @@ addInboxCommand(program, run);
 addStatusCommand(program, run);
 addDeadLettersCommands(program, run);
 
-// Who reads no further, as `head` does, needs no more.
-process.stdout.on('error', () => process.exit());
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  // Who reads no further, as `head` does, needs no more.
+  if (error.code === 'EPIPE') process.exit();
+  new Output(isJson).fail(`the result could not be written (${error.message})`);
+  process.exit(exitCodes.refused);
+});
+// Where nobody can be told what is wrong, the exit code still does.
+process.stderr.on('error', () => {});
 
 try {
   await program.parseAsync();
 } catch (error) {
   if (!(error instanceof CommanderError)) throw error;
-  // It has said what is wrong.
   process.exitCode = error.exitCode === 0 ? exitCodes.done : exitCodes.misused;
+  if (isJson && error.exitCode !== 0) new Output(isJson).fail(describeMisuse(error));
+}
+
+/** Says as a failure what commander says to people. */
+function describeMisuse({ code, message }: CommanderError): string {
+  return code === 'commander.help' ? 'a command is missing' : oneLine(message.replace(/^error: /, ''));
 }

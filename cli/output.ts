@@ -3,13 +3,23 @@ export function oneLine(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ').trim();
 }
 
+/** Writes a document as JSON on one line, which is all that it does to a terminal, whatever is in it. */
+function toJson(document: unknown): string {
+  return JSON.stringify(document).replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (found) =>
+    found
+      .split('')
+      .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+      .join(''),
+  );
+}
+
 /** What a command says: lines for people, or JSON for programs. */
 export class Output {
   constructor(private readonly isJson: boolean) {}
 
   /** Says one thing: as JSON, a document on a line of its own. */
   say(text: string, document: unknown): void {
-    process.stdout.write(this.isJson ? `${JSON.stringify(document)}\n` : `${text}\n`);
+    process.stdout.write(this.isJson ? `${toJson(document)}\n` : `${text}\n`);
   }
 
   /** Says something to people alone. */
@@ -24,7 +34,7 @@ export class Output {
 
   /** Says why it could not be done. */
   fail(message: string): void {
-    process.stderr.write(this.isJson ? `${JSON.stringify({ error: message })}\n` : `suite: ${message}\n`);
+    process.stderr.write(this.isJson ? `${toJson({ error: message })}\n` : `suite: ${message}\n`);
   }
 }
 

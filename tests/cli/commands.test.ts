@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
 import getPort from 'get-port';
 import { expect, inject, test } from 'vitest';
 import { z } from 'zod';
@@ -79,6 +81,29 @@ test('nothing that others chose does more to a terminal than write a line', asyn
   expect(inbox.stdout).toContain('[31m@');
 });
 
+test('JSON holds the same text, and does no more to a terminal', async () => {
+  const user = { email: newEmail('mallory'), name: 'M\u009B31m\u0085\u202E\u{E0041}\u001B[2J' };
+  const created = await rest
+    .users()
+    .post('/users')
+    .send({ ...user, password: 'secret' });
+  expect(created.status).toBe(201);
+  const { stdout } = await run(['users', 'list', '--json']);
+  expect(stdout.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
+  expect(readDocuments(stdout)).toContainEqual(user);
+});
+
+test('what is no service of the suite answers in vain: one line says so', async () => {
+  const stranger = createServer((_request, response) => response.end('\u001B[31m<html>\u0007'));
+  const port = await getPort();
+  await once(stranger.listen(port, '127.0.0.1'), 'listening');
+  const environment = { USER_SERVICE_REST_PORT: String(port) };
+  const { code, stdout, stderr } = await run(['users', 'list'], { environment });
+  stranger.close();
+  expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+  expect(stderr).toMatch(/^suite: \P{Cc}+\n$/u);
+});
+
 test('a message is sent from words or from what is piped in, and once for each key', async () => {
   const [alice, bob] = [await signUp('alice'), await signUp('bob')];
   const send = ['send', '--from', alice.email, '--to', bob.email];
@@ -87,12 +112,13 @@ test('a message is sent from words or from what is piped in, and once for each k
     stdout: expect.stringMatching(/^message \d+ is sent\n$/),
   });
   expect(await run(send, { input: 'two\nlines\n' })).toMatchObject({ code: 0 });
+  expect(await run([...send, '-'], { input: 'by a dash' })).toMatchObject({ code: 0 });
   const keyed = [...send, '--idempotency-key', 'cli-1', '--json', 'once'];
   const [first, second] = [await run(keyed), await run(keyed)];
   expect(sent.parse(JSON.parse(second.stdout))).toEqual(sent.parse(JSON.parse(first.stdout)));
 
   const { messages } = await grpc.messages.GetMessages({ user_email: bob.email });
-  expect(messages.map(({ content }) => content)).toEqual(['Hello, Bob!', 'two\nlines', 'once']);
+  expect(messages.map(({ content }) => content)).toEqual(['Hello, Bob!', 'two\nlines', 'by a dash', 'once']);
 
   const nobody = await run(['send', '--from', alice.email, '--to', newEmail('nobody'), 'hello']);
   expect(nobody).toEqual({ code: 1, stdout: '', stderr: 'suite: Receiver does not exist\n' });
@@ -134,6 +160,20 @@ test.each([
   expect(stderr).toMatch(reason);
 });
 
+test.each([
+  [['--json'], 'a command is missing'],
+  [['users', '--json'], 'a command is missing'],
+  [['conquer', '--json'], "unknown command 'conquer'"],
+  [['--json', 'users', 'add', 'a@example.com'], "required option '--name <name>' not specified"],
+])('%j is not understood, which is said as JSON', async (args, error) => {
+  const { code, stdout, stderr } = await run(args);
+  expect({ code, stdout, stderr: JSON.parse(stderr) as unknown }).toEqual({
+    code: 2,
+    stdout: '',
+    stderr: { error },
+  });
+});
+
 test.each([[['--help']], [['help', 'users']], [['inbox', '--help']], [['dead-letters', 'replay', '--help']]])(
   '%j helps',
   async (args) => {
@@ -167,4 +207,16 @@ test('a reader that reads no further does not make it fail', async () => {
   listing.closeOutput();
   expect(await listing.exitCode).toBe(0);
   expect(listing.stderr).toBe('');
+});
+
+test('a result that can not be written is not taken for one', async () => {
+  const { code, stderr } = await run(['users', 'list'], { outputFile: '/dev/full' });
+  expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/^suite: .*ENOSPC.*\n$/) });
+});
+
+test('the exit code tells what is wrong where nobody reads the words', async () => {
+  const environment = { USER_SERVICE_REST_PORT: String(await getPort()) };
+  const listing = new CliProcess(target, ['users', 'list'], { environment });
+  listing.closeErrors();
+  expect(await listing.exitCode).toBe(3);
 });

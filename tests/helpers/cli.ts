@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
 import { portVariableOf, ROOT_FOLDER, suiteProcesses } from '../../scripts/dist/suite.js';
 import { killAtExit } from './kill-at-exit.js';
 import type { Addresses } from './suite.js';
@@ -15,6 +16,8 @@ export interface CliOptions {
   environment?: Record<string, string>;
   /** What is piped in; nothing unless told. */
   input?: string;
+  /** The file that stdout leads to; it is read here unless told. */
+  outputFile?: string;
 }
 
 /** What `npx suite` runs, as it runs. */
@@ -24,12 +27,14 @@ export class CliProcess {
   readonly exitCode: Promise<number | null>;
   readonly #child: ChildProcess;
 
-  constructor(target: Target, args: string[], { environment, input }: CliOptions = {}) {
+  constructor(target: Target, args: string[], { environment, input, outputFile }: CliOptions = {}) {
+    const output = outputFile === undefined ? 'pipe' : openSync(outputFile, 'w');
     this.#child = spawn(process.execPath, ['cli/suite.mjs', ...args], {
       cwd: ROOT_FOLDER,
       env: { PATH: process.env['PATH'], ...environmentFor(target), ...environment },
-      stdio: ['pipe', 'pipe', 'pipe'],
+      stdio: ['pipe', output, 'pipe'],
     });
+    if (output !== 'pipe') closeSync(output);
     this.#child.stdout?.on('data', (chunk: Buffer) => (this.stdout += chunk.toString()));
     this.#child.stderr?.on('data', (chunk: Buffer) => (this.stderr += chunk.toString()));
     this.#child.stdin?.on('error', () => {}).end(input);
@@ -47,6 +52,11 @@ export class CliProcess {
   /** Reads no further. */
   closeOutput(): void {
     this.#child.stdout?.destroy();
+  }
+
+  /** Does not read what is wrong. */
+  closeErrors(): void {
+    this.#child.stderr?.destroy();
   }
 
   /** The lines that it has written so far. */

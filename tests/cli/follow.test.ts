@@ -68,10 +68,9 @@ test('followed as JSON it is one document a line, and SIGTERM ends it', async ()
 test('Ctrl-C ends it well as soon as it has shown anything', async () => {
   await notify('dora@example.com', 'before@example.com');
   const inbox = new CliProcess(suite, ['inbox', 'dora@example.com', '--follow']);
-  await inbox.waitForLines(1);
-  inbox.kill('SIGINT');
+  inbox.killOnOutput('SIGINT');
   expect(await inbox.exitCode).toBe(0);
-  expect(inbox.stderr).toBe('');
+  expect(inbox).toMatchObject({ lines: [expect.stringContaining('before@example.com')], stderr: '' });
 });
 
 test('FrontendService that stops in good order is waited for as well', async () => {

@@ -49,6 +49,11 @@ export class CliProcess {
     this.#child.kill(signal);
   }
 
+  /** Sends it a signal the moment that it writes anything. */
+  killOnOutput(signal: NodeJS.Signals): void {
+    this.#child.stdout?.once('data', () => this.kill(signal));
+  }
+
   /** Reads no further. */
   closeOutput(): void {
     this.#child.stdout?.destroy();

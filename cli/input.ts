@@ -11,11 +11,13 @@ export async function readPiped(what: string): Promise<string> {
 }
 
 /**
- * Reads a password: from a person, who does not see it, or else the first line of what is piped in.
+ * Reads a password: from SUITE_PASSWORD, else from a person, who does not see it, else the first line of what is piped in.
  *
  * @throws {CommandError} when the person gives none.
  */
 export async function readPassword(): Promise<string> {
+  const fromEnvironment = process.env['SUITE_PASSWORD'];
+  if (fromEnvironment) return fromEnvironment;
   if (process.stdin.isTTY) return askSilently('Password: ');
   return (await readPiped('The password')).split(/\r?\n/, 1)[0] ?? '';
 }

@@ -16,20 +16,22 @@ The suite is looked for on this machine, on its usual ports. What moves it for n
 USER_SERVICE_REST_PORT and the like, REDIS_HOST, REDIS_PORT and how Redis lets one in (REDIS_USERNAME,
 REDIS_PASSWORD, REDIS_TLS), in the environment or in .env.`;
 
-// Before it is parsed: what is wrong may be found first.
-const isJson = process.argv.includes('--json');
-
 const program: Command<[], { json?: true }> = new Command('suite')
   .description('looks after the messaging suite: its users, their messages, and what is stuck')
   .option('--json', 'say results as JSON, one document a line, and what is wrong as {"error"} on stderr')
   .addHelpText('after', HELP)
   .showHelpAfterError('(--help tells more)')
-  // What is wrong is said as JSON below, in place of its own words.
-  .configureOutput(isJson ? { writeErr: () => {} } : {})
+  // As JSON, what is wrong is said below, in place of commander's own words.
+  .configureOutput({ writeErr: (text) => isJson() || process.stderr.write(text) })
   .exitOverride();
 
+/** Commander knows before it finds anything wrong: it reads the options for all commands first. */
+function isJson(): boolean {
+  return program.opts().json ?? false;
+}
+
 const run: Run = async (work) => {
-  const output = new Output(program.opts().json ?? false);
+  const output = new Output(isJson());
   let suite: SuiteClients | undefined;
   try {
     suite = new SuiteClients();
@@ -52,7 +54,7 @@ addDeadLettersCommands(program, run);
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   // Who reads no further, as `head` does, needs no more.
   if (error.code === 'EPIPE') process.exit();
-  new Output(isJson).fail(`the result could not be written (${error.message})`);
+  new Output(isJson()).fail(`the result could not be written (${error.message})`);
   process.exit(exitCodes.refused);
 });
 // Where nobody can be told what is wrong, the exit code still does.
@@ -63,7 +65,7 @@ try {
 } catch (error) {
   if (!(error instanceof CommanderError)) throw error;
   process.exitCode = error.exitCode === 0 ? exitCodes.done : exitCodes.misused;
-  if (isJson && error.exitCode !== 0) new Output(isJson).fail(describeMisuse(error));
+  if (isJson() && error.exitCode !== 0) new Output(true).fail(describeMisuse(error));
 }
 
 /** Says as a failure what commander says to people. */

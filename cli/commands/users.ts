@@ -14,7 +14,7 @@ export function addUsersCommands(parent: Parent, run: Run): void {
     .requiredOption('--name <name>', 'what the user is called')
     .action(async (email, { name }) =>
       run(async (suite, output) => {
-        const password = process.env['SUITE_PASSWORD'] || (await readPassword());
+        const password = await readPassword();
         await (await suite.userService()).createUser({ email, name, password }, newContext());
         output.say(`${oneLine(email)} is a user now`, { email, name });
       }),

@@ -2,6 +2,7 @@ import { Client, credentials, Metadata } from '@grpc/grpc-js';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { connect } from '../helpers/clients.js';
 import { EventStream, signIn } from '../helpers/inbox.js';
+import { restClient } from '../helpers/rest.js';
 import { type ProcessName, Suite } from '../helpers/suite.js';
 import { waitFor } from '../helpers/wait-for.js';
 
@@ -57,12 +58,11 @@ const newId = () => `redaction-${++count}`;
 /** Sends JSON, or what should be JSON, as it is. */
 async function post(name: ProcessName, path: string, body: string, headers: Record<string, string> = {}) {
   const requestId = newId();
-  const response = await fetch(`http://${suite.addresses[name]}${path}`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', 'x-request-id': requestId, ...headers },
-    body,
-  });
-  return { requestId, status: response.status };
+  const { status } = await restClient(name, suite.addresses[name])
+    .post(path)
+    .set({ 'content-type': 'application/json', 'x-request-id': requestId, ...headers })
+    .send(body);
+  return { requestId, status };
 }
 
 test('passwords, right and wrong, and what is made of them', async () => {

@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findOnPath } from '../helpers/programs.js';
 import { connect } from '../helpers/clients.js';
+import { readGrpcHealth } from '@messaging/service_kit/grpc/probe';
 import { isRestReady } from '@messaging/service_kit/rest/probe';
 import { Suite } from '../helpers/suite.js';
 import { waitFor } from '../helpers/wait-for.js';
@@ -77,5 +78,6 @@ describe.skipIf(openssl === undefined)('with REDIS_TLS', () => {
       { what: 'NotificationService says so' },
     );
     expect(suite.process('notification_service_grpc').output).toMatch(/self-signed certificate/);
+    expect(await readGrpcHealth(suite.addresses.notification_service_grpc, 2_000)).toBe('NOT_SERVING');
   });
 });

@@ -32,6 +32,7 @@ const as = (user: User) => ({ REDIS_USERNAME: user, REDIS_PASSWORD: password });
 let folder: string;
 let suite: Suite;
 let clients: ReturnType<typeof connect>;
+let refusedAtStart: unknown[];
 const open: Redis[] = [];
 
 beforeAll(async () => {
@@ -55,6 +56,7 @@ beforeAll(async () => {
   });
   clients = connect(suite.addresses, suite.redis);
   await suite.waitUntilReady();
+  refusedAtStart = await readRefusals();
 });
 
 afterAll(async () => {
@@ -71,8 +73,27 @@ function redisAs(username: User, db = 0): Redis {
   return redis;
 }
 
+const refusal = z.object({ reason: z.string(), object: z.string(), username: z.string() });
+
+/** What Redis has refused anyone since it last was asked to forget it. */
+async function readRefusals() {
+  const log = z.array(z.array(z.unknown())).parse(await redisAs('tester').acl('LOG', '100'));
+  const refused = log.map((fields) =>
+    refusal.parse(
+      Object.fromEntries(fields.flatMap((name, index) => (index % 2 ? [] : [[name, fields[index + 1]]]))),
+    ),
+  );
+  // Whether Redis deletes data when it is full the services would like to know, and do without.
+  return refused.filter(({ object }) => object !== 'config|get');
+}
+
+test('each service starts without being refused anything', () => {
+  expect(refusedAtStart).toEqual([]);
+});
+
 test('each service does all that it does as a user of its own', async () => {
   const { rest, grpc } = clients;
+  await redisAs('tester').acl('LOG', 'RESET');
   const [alice, bob] = ['alice@example.com', 'bob@example.com'];
   for (const email of [alice, bob]) {
     await rest.users().post('/users').send({ email, password: 'secret', name: 'Name' }).expect(201);
@@ -114,28 +135,19 @@ test('each service does all that it does as a user of its own', async () => {
   await rest.users().post('/login').send({ email: 'alice2@example.com', password: 'secret' }).expect(200);
   await rest.users().get('/users').expect(200);
   await rest.users().delete(`/users/${bob}`).expect(204);
+  expect(await readRefusals()).toEqual([]);
 });
 
 test('the command line reads the outboxes as the operator', async () => {
   const options = { environment: as('operator') };
+  await redisAs('tester').acl('LOG', 'RESET');
   await redisAs('tester', 1).xadd('outbox:notify:dead', '*', 'reason', 'refused');
   expect((await runCli(suite, ['status'], options)).stdout).toMatch(/outbox:notify has given up 1/);
   expect(await runCli(suite, ['dead-letters', 'replay'], options)).toMatchObject({ code: 0 });
   await redisAs('tester', 1).del('outbox:notify:dead');
   // The doors find their peers within seconds of the start.
   await expectSoon(async () => (await runCli(suite, ['status'], options)).code).toBe(0);
-});
-
-test('nothing that they did was refused', async () => {
-  const entry = z.object({ reason: z.string(), object: z.string(), username: z.string() });
-  const log = z.array(z.array(z.unknown())).parse(await redisAs('tester').acl('LOG', '100'));
-  const refused = log.map((fields) =>
-    entry.parse(
-      Object.fromEntries(fields.flatMap((name, index) => (index % 2 ? [] : [[name, fields[index + 1]]]))),
-    ),
-  );
-  // Whether Redis deletes data when it is full they would like to know, and do without.
-  expect(refused.filter(({ object }) => object !== 'config|get')).toEqual([]);
+  expect(await readRefusals()).toEqual([]);
 });
 
 test.each([

@@ -2,6 +2,7 @@ import getPort from 'get-port';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { connect } from '../helpers/clients.js';
 import { EventStream, signIn } from '../helpers/inbox.js';
+import { restClient } from '../helpers/rest.js';
 import { Suite } from '../helpers/suite.js';
 import { expectTrace, newTraceparent, TraceCollector } from '../helpers/trace-collector.js';
 import { waitFor } from '../helpers/wait-for.js';
@@ -240,7 +241,7 @@ test('while nobody takes the spans, all else goes on, and the log says so once',
     await alone.waitUntilReady();
     const { output } = await waitFor(
       async () => {
-        const answer = await fetch(`http://${alone.addresses.user_service_api}/users`);
+        const answer = await restClient('user_service_api', alone.addresses.user_service_api).get('/users');
         expect(answer.status).toBe(200);
         const process = alone.process('user_service_api');
         return process.output.includes('spans could not be handed over') && process;

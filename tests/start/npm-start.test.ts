@@ -13,6 +13,7 @@ import {
   suiteProcesses,
 } from '../../scripts/dist/suite.js';
 import { readMetrics } from '../helpers/metrics.js';
+import { restClient } from '../helpers/rest.js';
 import { RunningProcess } from '../helpers/running-process.js';
 import { waitFor } from '../helpers/wait-for.js';
 
@@ -148,11 +149,7 @@ describe('npm start', () => {
   test('keeps its data over a restart', async () => {
     const account = { email: 'ada@example.com', password: 'correct horse', name: 'Ada' };
     const signUp = () =>
-      fetch(`http://127.0.0.1:${ports.user_service_api}/users`, {
-        method: 'POST',
-        headers: { 'Content-Type': 'application/json' },
-        body: JSON.stringify(account),
-      });
+      restClient('user_service_api', `127.0.0.1:${ports.user_service_api}`).post('/users').send(account);
 
     const first = npmStart();
     await waitUntilReady(first);

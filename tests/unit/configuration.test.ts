@@ -55,6 +55,19 @@ test.each(['-1', '65536', '80.5', '0x50', ' 80', 'tcp://10.0.0.1:6379'])('%j is 
   );
 });
 
+test('a connection to Redis is encrypted, and has a name, where that is said', () => {
+  expect(loadUserConfig({ REDIS_TLS: 'true', REDIS_USERNAME: 'user_service' }).redis).toMatchObject({
+    hasTls: true,
+    username: 'user_service',
+  });
+  expect(() => loadUserConfig({ REDIS_TLS: 'yes' })).toThrowError(
+    new ConfigError('REDIS_TLS is "yes": expected true or false, for example REDIS_TLS=false'),
+  );
+  expect(() => loadUserConfig({ REDIS_USERNAME: 'a b' })).toThrowError(
+    /^REDIS_USERNAME is "a b": expected a name/,
+  );
+});
+
 test('a secret that is too short is not repeated', () => {
   expect(() => loadFrontendConfig({ SESSION_SECRET: 'hunter2' })).toThrowError(
     /^SESSION_SECRET can't be used: expected at least 32 characters .*, for example SESSION_SECRET=\$\(openssl rand -hex 32\)$/,

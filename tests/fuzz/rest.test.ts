@@ -123,9 +123,22 @@ function questionsAbout(path: string, method: string, operation: unknown): fc.Ar
     { weight: 1, arbitrary: fc.string({ unit: 'binary', maxLength: 200 }) },
     { weight: 1, arbitrary: fc.constant(undefined) },
   );
-  const query = fc.array(fc.tuple(fc.constantFrom(...namesIn('query'), 'unknown'), encoded), {
-    maxLength: 5,
-  });
+  // Most have what they should, once; some lack it, repeat it, or have more.
+  const known = fc.tuple(
+    ...namesIn('query').map((name) => fc.option(fc.tuple(fc.constant(name), encoded), { freq: 8 })),
+  );
+  const more = fc.oneof(
+    { weight: 3, arbitrary: fc.constant([]) },
+    {
+      weight: 1,
+      arbitrary: fc.array(fc.tuple(fc.constantFrom(...namesIn('query'), 'unknown'), encoded), {
+        maxLength: 3,
+      }),
+    },
+  );
+  const query = fc
+    .tuple(known, more)
+    .map(([pairs, others]) => [...pairs.filter((pair) => pair !== null), ...others]);
   return fc
     .record({
       params: fc.tuple(...namesIn('path').map(() => encoded)),

@@ -79,7 +79,7 @@ export class Seed {
 
   /** Creates accounts. Nobody can log in with them. */
   async addUsers(emails: readonly string[]): Promise<void> {
-    const store = new UserStore(this.connections.users);
+    const store = new UserStore(this.connections.users, 0);
     await this.#inChunks(emails.length, async (position) => {
       const email = emails[position] ?? '';
       await store.createUser({ name: email, email, password: '' }, context);

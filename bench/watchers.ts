@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { Client, credentials } from '@grpc/grpc-js';
 import type { ProcessName } from '#scripts/suite';
 import { EventWatchers } from './drivers/event-watchers.js';
@@ -22,8 +21,6 @@ const GRPC_CONNECTIONS = 20;
 const GROUP = 50;
 const CALL_TIMEOUT_MS = 60_000;
 
-const SESSION_SECRET = randomBytes(32).toString('hex');
-
 /** A way to watch. */
 interface Plan {
   name: string;
@@ -42,7 +39,7 @@ const plans: readonly Plan[] = [
     name: 'GET /api/events',
     // What the REST door tells, it watches at the gRPC door.
     holders: ['frontend_service_api', 'frontend_service_grpc'],
-    createWatchers: ({ addresses }) => new EventWatchers(addresses.frontend_service_api, SESSION_SECRET),
+    createWatchers: ({ addresses }) => new EventWatchers(addresses.frontend_service_api),
   },
 ];
 
@@ -93,8 +90,7 @@ async function measureRound(
   const own = await processes.createOthers();
   let crowd: Watchers | undefined;
   try {
-    const environment = { SESSION_SECRET, ...settleable };
-    const suite = await startSuite('suite', own, signal, { environment });
+    const suite = await startSuite('suite', own, signal, { environment: settleable });
     const measured = suite.processes.filter(({ name }) => holders.some((holder) => holder === name));
     const before = await readSettledMemory(measured, signal);
     crowd = createWatchers(suite);

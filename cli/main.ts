@@ -14,7 +14,8 @@ Exit codes: 0 done, 1 refused or something is wrong, 2 not understood, 3 somethi
 
 The suite is looked for on this machine, on its usual ports. What moves it for npm start moves it here: HOST,
 USER_SERVICE_REST_PORT and the like, REDIS_HOST, REDIS_PORT and how Redis lets one in (REDIS_USERNAME,
-REDIS_PASSWORD, REDIS_TLS), in the environment or in .env.`;
+REDIS_PASSWORD, REDIS_TLS), in the environment or in .env. Where the suite asks callers who they are, SERVICE_KEYS_FOLDER or
+SERVICE_KEY names the operator's key.`;
 
 const program: Command<[], { json?: true }> = new Command('suite')
   .description('looks after the messaging suite: its users, their messages, and what is stuck')
@@ -35,6 +36,7 @@ const run: Run = async (work) => {
   let suite: SuiteClients | undefined;
   try {
     suite = new SuiteClients();
+    await suite.identify();
     process.exitCode = (await work(suite, output)) ?? exitCodes.done;
   } catch (error) {
     const { message, exitCode } = describeFailure(error);

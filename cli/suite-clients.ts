@@ -1,3 +1,5 @@
+import { resolve } from 'node:path';
+import { loadIdentity } from '@messaging/service_kit/access/identity';
 import { createLogger } from '@messaging/service_kit/log';
 import type { RequestContext } from '@messaging/service_kit/request';
 import { addressOf, type Layout, loadEnvironmentFile, readLayout } from '#scripts/suite';
@@ -20,6 +22,14 @@ export class SuiteClients {
   constructor() {
     loadEnvironmentFile();
     this.layout = readLayout(process.env);
+  }
+
+  /** Takes the operator's key, where there is one: it opens what callers have to show something for. @throws {ConfigError} */
+  async identify(): Promise<void> {
+    const folder = this.layout.serviceKeysFolder;
+    const { SERVICE_KEY } = process.env;
+    const file = SERVICE_KEY || (folder === undefined ? undefined : resolve(folder, 'operator.json'));
+    await loadIdentity({ mode: 'open', serviceKeyFile: file, serviceKeysFile: undefined });
   }
 
   async userService(): Promise<UserServiceClient> {

@@ -27,8 +27,6 @@ export interface FrontendServiceConfig extends ProcessConfig {
   maxWatches: number;
   /** How many watches one user may have at once. */
   maxWatchesPerUser: number;
-  /** What sessions are signed with; a random one where there is none. */
-  sessionSecret: string | undefined;
 }
 
 /** Reads the configuration from the environment. @throws {ConfigError} for a value that can't be used. */
@@ -47,8 +45,6 @@ export function loadConfig(environment = process.env): FrontendServiceConfig {
       // Takes 300 MiB; a container of ours has 512.
       MAX_WATCHES: variable.count(5_000, 1, 1_000_000),
       MAX_WATCHES_PER_USER: variable.count(20, 1, 10_000),
-      // As long as what HS256 makes of it (RFC 7518, section 3.2).
-      SESSION_SECRET: variable.signingKey(32),
     },
     environment,
   );
@@ -64,6 +60,5 @@ export function loadConfig(environment = process.env): FrontendServiceConfig {
     peerTimeoutMs: variables.PEER_TIMEOUT_MS,
     maxWatches: variables.MAX_WATCHES,
     maxWatchesPerUser: variables.MAX_WATCHES_PER_USER,
-    sessionSecret: variables.SESSION_SECRET,
   };
 }

@@ -1,3 +1,6 @@
+import { AccessControl } from '@messaging/service_kit/access/access-control';
+import { RemoteAuthority } from '@messaging/service_kit/access/authority';
+import { createRemoteAccess } from '@messaging/service_kit/access/remote-access';
 import type { Component, Dependency } from '@messaging/service_kit/lifecycle';
 import type { Logger } from '@messaging/service_kit/log';
 import { RedisConnection } from '@messaging/service_kit/redis/connection';
@@ -18,6 +21,7 @@ const ANY_DATABASE = 0;
 /** What the gRPC door serves. */
 export interface FeedService {
   feed: Feed;
+  access: AccessControl;
   /** What the domain needs running, in the order to start. */
   components: Component[];
 }
@@ -25,6 +29,7 @@ export interface FeedService {
 /** What the REST door serves. */
 export interface InboxService {
   users: UserGateway;
+  access: AccessControl;
   sessions: Sessions;
   inbox: Inbox;
   liveEvents: LiveEvents;
@@ -43,9 +48,11 @@ export function createFeedService(config: FrontendServiceConfig, logger: Logger)
     logger,
   );
   const fanout = new Fanout(publisher, subscriber, logger);
+  const { access, components } = createRemoteAccess('frontend_service', config, logger);
   return {
     feed: new Feed(logger, notifications, fanout, config),
-    components: [publisher, subscriber, notifications.peer, fanout],
+    access,
+    components: [publisher, subscriber, ...components, notifications.peer, fanout],
   };
 }
 
@@ -57,12 +64,16 @@ export function createInboxService(config: FrontendServiceConfig, logger: Logger
   const notifications = new NotificationGateway(config.notificationServiceAddress, peerTimeoutMs, logger);
   const feed = new FeedGateway(config.frontendServiceAddress, peerTimeoutMs, logger);
   const peers = [users.peer, messages.peer, notifications.peer, feed.peer];
+  // Asked in either mode: a session that has ended is refused here.
+  const authority = new RemoteAuthority(users.peer, logger);
+  const sessions = new Sessions(users, authority);
   return {
     users,
-    sessions: new Sessions(users, config.sessionSecret, logger),
+    access: new AccessControl('frontend_service', config.access, authority, logger),
+    sessions,
     inbox: new Inbox(messages, notifications),
-    liveEvents: new LiveEvents(feed, notifications, config, logger),
+    liveEvents: new LiveEvents(feed, notifications, sessions, config, logger),
     peers,
-    components: peers,
+    components: [...peers, authority],
   };
 }

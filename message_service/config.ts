@@ -14,6 +14,8 @@ export interface MessageServiceConfig extends ProcessConfig {
   restPort: number;
   grpcPort: number;
   redis: RedisConfig;
+  /** `host:port` of UserService's REST door, which says which tokens are good. */
+  userServiceRestAddress: string;
   /** `host:port` of UserService's gRPC door. */
   userServiceAddress: string;
   /** `host:port` of NotificationService's gRPC door. */
@@ -34,6 +36,7 @@ export function loadConfig(environment = process.env): MessageServiceConfig {
       ...redisVariables,
       REST_PORT: variable.port(8181),
       GRPC_PORT: variable.port(9696),
+      USER_SERVICE_REST_ADDRESS: variable.address('user_service_api:8080'),
       USER_SERVICE_ADDRESS: variable.addresses('user_service_grpc:9797'),
       NOTIFICATION_SERVICE_ADDRESS: variable.addresses('notification_service_grpc:9898'),
       // More than a Redis command may take, so that a peer can say what it lacks.
@@ -49,6 +52,7 @@ export function loadConfig(environment = process.env): MessageServiceConfig {
     restPort: variables.REST_PORT,
     grpcPort: variables.GRPC_PORT,
     redis: redisConfig(variables),
+    userServiceRestAddress: variables.USER_SERVICE_REST_ADDRESS,
     userServiceAddress: variables.USER_SERVICE_ADDRESS,
     notificationServiceAddress: variables.NOTIFICATION_SERVICE_ADDRESS,
     peerTimeoutMs: variables.PEER_TIMEOUT_MS,

@@ -1,3 +1,5 @@
+import type { AccessControl } from '@messaging/service_kit/access/access-control';
+import { createRemoteAccess } from '@messaging/service_kit/access/remote-access';
 import type { Component } from '@messaging/service_kit/lifecycle';
 import type { Logger } from '@messaging/service_kit/log';
 import { RedisConnection } from '@messaging/service_kit/redis/connection';
@@ -13,6 +15,7 @@ import { MESSAGE_DATABASE, MessageStore, NOTIFY_STREAM } from './store/message-s
 /** What both doors share. */
 export interface MessageService {
   messages: Messages;
+  access: AccessControl;
   redis: RedisConnection;
   userService: UserGateway['peer'];
   notificationService: NotificationGateway['peer'];
@@ -35,11 +38,13 @@ export function createMessageService(config: MessageServiceConfig, logger: Logge
     deliver: (entry, context) => notifications.createNotification(entry, context),
   });
   const notifier = new Notifier(outbox, notifications, config.notifyWaitMs);
+  const { access, components } = createRemoteAccess('message_service', config, logger);
   return {
     messages: new Messages(new MessageStore(redis), users, notifier, config.times),
+    access,
     redis,
     userService: users.peer,
     notificationService: notifications.peer,
-    components: [redis, users.peer, notifications.peer, outbox],
+    components: [redis, ...components, users.peer, notifications.peer, outbox],
   };
 }

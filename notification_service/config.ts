@@ -13,6 +13,8 @@ export interface NotificationServiceConfig extends ProcessConfig {
   restPort: number;
   grpcPort: number;
   redis: RedisConfig;
+  /** `host:port` of UserService's REST door, which says which tokens are good. */
+  userServiceRestAddress: string;
   /** `host:port` of FrontendService's gRPC door. */
   frontendServiceAddress: string;
   /** How long one call to another service may take. */
@@ -31,6 +33,7 @@ export function loadConfig(environment = process.env): NotificationServiceConfig
       ...redisVariables,
       REST_PORT: variable.port(8282),
       GRPC_PORT: variable.port(9898),
+      USER_SERVICE_REST_ADDRESS: variable.address('user_service_api:8080'),
       FRONTEND_SERVICE_ADDRESS: variable.addresses('frontend_service_grpc:3030'),
       // More than a Redis command may take, so that a peer can say what it lacks.
       PEER_TIMEOUT_MS: variable.durationMs(5_000),
@@ -44,6 +47,7 @@ export function loadConfig(environment = process.env): NotificationServiceConfig
     restPort: variables.REST_PORT,
     grpcPort: variables.GRPC_PORT,
     redis: redisConfig(variables),
+    userServiceRestAddress: variables.USER_SERVICE_REST_ADDRESS,
     frontendServiceAddress: variables.FRONTEND_SERVICE_ADDRESS,
     peerTimeoutMs: variables.PEER_TIMEOUT_MS,
     notificationsKept: variables.NOTIFICATIONS_KEPT,

@@ -1,3 +1,5 @@
+import type { AccessControl } from '@messaging/service_kit/access/access-control';
+import { createRemoteAccess } from '@messaging/service_kit/access/remote-access';
 import type { Component } from '@messaging/service_kit/lifecycle';
 import type { Logger } from '@messaging/service_kit/log';
 import { RedisConnection } from '@messaging/service_kit/redis/connection';
@@ -11,6 +13,7 @@ import { NOTIFICATION_DATABASE, NotificationStore, PUSH_STREAM } from './store/n
 /** What both doors share. */
 export interface NotificationService {
   notifications: Notifications;
+  access: AccessControl;
   redis: RedisConnection;
   frontendService: FrontendGateway['peer'];
   /** What the domain needs running, in the order to start. */
@@ -29,10 +32,12 @@ export function createNotificationService(
     entry: notificationRecord,
     deliver: (notification, context) => frontend.push(notification, context),
   });
+  const { access, components } = createRemoteAccess('notification_service', config, logger);
   return {
     notifications: new Notifications(new NotificationStore(redis, config), outbox, frontend),
+    access,
     redis,
     frontendService: frontend.peer,
-    components: [redis, frontend.peer, outbox],
+    components: [redis, ...components, frontend.peer, outbox],
   };
 }

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { readEnvironment, variable } from '@messaging/service_kit/config';
 import { isGrpcServing } from '@messaging/service_kit/grpc/probe';
 import { isRestReady } from '@messaging/service_kit/rest/probe';
@@ -74,6 +74,8 @@ export interface Layout {
   host: string;
   ports: Record<ProcessName, number>;
   redis: { host: string; port: number };
+  /** Where the keys are by which the services know each other, as deploy/tokens/make-keys.mjs makes them. */
+  serviceKeysFolder?: string | undefined;
   /** Where the first process serves its metrics, and the others on the ports after it; undefined where none does. */
   firstMetricsPort?: number | undefined;
 }
@@ -91,12 +93,13 @@ export function loadEnvironmentFile(): void {
  */
 export function readLayout(environment: NodeJS.ProcessEnv): Layout {
   const local = variable.host('127.0.0.1');
-  const { HOST, REDIS_HOST, REDIS_PORT, METRICS_PORT } = readEnvironment(
+  const { HOST, REDIS_HOST, REDIS_PORT, METRICS_PORT, SERVICE_KEYS_FOLDER } = readEnvironment(
     {
       HOST: local,
       REDIS_HOST: local,
       REDIS_PORT: fixedPort(6379),
       METRICS_PORT: variable.optionalPort(9464),
+      SERVICE_KEYS_FOLDER: variable.file('keys'),
     },
     environment,
   );
@@ -109,6 +112,7 @@ export function readLayout(environment: NodeJS.ProcessEnv): Layout {
     ports,
     redis: { host: REDIS_HOST, port: REDIS_PORT },
     firstMetricsPort: METRICS_PORT,
+    serviceKeysFolder: SERVICE_KEYS_FOLDER,
   };
 }
 
@@ -134,9 +138,13 @@ export function addressOf(name: ProcessName, { host, ports }: Layout): string {
 
 /** The environment of a process: its own ports, its Redis and its peers. */
 export function environmentOf(process: SuiteProcess, layout: Layout): Record<string, string> {
-  const { name, door } = process;
-  const { firstMetricsPort } = layout;
+  const { name, door, service } = process;
+  const { firstMetricsPort, serviceKeysFolder } = layout;
   return {
+    ...(serviceKeysFolder !== undefined && {
+      SERVICE_KEY: resolve(serviceKeysFolder, `${service}.json`),
+      SERVICE_KEYS: resolve(serviceKeysFolder, 'services.json'),
+    }),
     METRICS_PORT:
       firstMetricsPort === undefined ? '' : String(firstMetricsPort + suiteProcesses.indexOf(process)),
     HOST: layout.host,

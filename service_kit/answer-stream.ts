@@ -25,7 +25,7 @@ export class AnswerStream {
     open++;
     signal.addEventListener('abort', () => open--, { once: true });
     const drained = () =>
-      this.#stop(new ServiceError('unavailable', 'The server is shutting down; connect again'));
+      this.end(new ServiceError('unavailable', 'The server is shutting down; connect again'));
     caller.once('close', () => this.end());
     drain.addEventListener('abort', drained, { signal });
     if (drain.aborted) drained();
@@ -55,12 +55,8 @@ export class AnswerStream {
     this.signal.throwIfAborted();
   }
 
-  /** Ends it. */
-  end(): void {
-    this.#over.abort();
-  }
-
-  #stop(reason: ServiceError): void {
+  /** Ends it. @param reason what its caller is told, where there is something to tell */
+  end(reason?: ServiceError): void {
     this.#over.abort(reason);
   }
 
@@ -68,7 +64,7 @@ export class AnswerStream {
   async #roomIsLeft(): Promise<void> {
     const timer = setTimeout(
       () =>
-        this.#stop(
+        this.end(
           new ServiceError('tooMany', 'This caller is too slow; connect again, after the last that it got'),
         ),
       this.slowCallerMs,

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { z } from 'zod';
 
 /** A configuration that can't be used. Its message is one line for the person who set the variable. */
@@ -7,6 +8,20 @@ export class ConfigError extends Error {
 
 /** The kinds of environment variable. Each says what it accepts and shows a right value. */
 export const variable = {
+  /** IP addresses and subnets, separated by commas, or names for some of them; none unless told. */
+  networks: (example: string) =>
+    z
+      .string()
+      .regex(
+        /^(loopback|linklocal|uniquelocal|[\da-f.:]+(\/\d{1,3})?)(,(loopback|linklocal|uniquelocal|[\da-f.:]+(\/\d{1,3})?))*$/i,
+        expected('IP addresses or subnets, separated by commas', example),
+      )
+      .transform((networks) => networks.split(','))
+      .refine(
+        (networks) => networks.every((network) => /^[a-z]+$/.test(network) || isNetwork(network)),
+        expected('IP addresses or subnets, separated by commas', example),
+      )
+      .default([]),
   /** A TCP port; 0 lets the system choose a free one. */
   port: (standard: number) => number(0, 65_535, 'a port number from 0 to 65535', standard),
   /** The same, where nothing listens unless it is set. */
@@ -43,6 +58,9 @@ export const variable = {
   /** A whole number within bounds. */
   count: (standard: number, min: number, max: number) =>
     number(min, max, `a whole number from ${min} to ${max}`, standard),
+  /** The same, where it depends on something else what it is unless set. */
+  optionalCount: (example: number, min: number, max: number) =>
+    wholeNumber(min, max, `a whole number from ${min} to ${max}`, example).optional(),
   /** One of a few words. */
   choice: <const Choices extends readonly [string, ...string[]]>(
     choices: Choices,
@@ -50,6 +68,8 @@ export const variable = {
   ) => z.enum(choices, expected(`one of ${choices.join(', ')}`, standard)).default(standard),
   /** A name that another party chose; there is no default. */
   name: (example: string) => z.string().regex(/^\S+$/, expected('a name without spaces', example)).optional(),
+  /** Where a file is; there is no default. */
+  file: (example: string) => z.string().min(1, expected('the path of a file', example)).optional(),
   /** Whether something is so. */
   flag: (standard: boolean) =>
     z
@@ -58,16 +78,12 @@ export const variable = {
       .transform((value) => value === 'true'),
   /** A secret that another party chose: any text. */
   secret: () => z.string().optional(),
-  /** A secret to sign with: long enough that nobody guesses it. What is wrong with it is told without repeating it. */
-  signingKey: (minLength: number) =>
-    z
-      .string()
-      .min(
-        minLength,
-        expected(`at least ${minLength} characters that nobody can guess`, '$(openssl rand -hex 32)', true),
-      )
-      .optional(),
 };
+
+function isNetwork(network: string): boolean {
+  const [address = '', bits = '0'] = network.split('/');
+  return Number(bits) <= (isIP(address) === 6 ? 128 : 32) && isIP(address) !== 0;
+}
 
 function expectedAddress(example: string): string {
   return expected('an address of the form host:port', example);
@@ -93,8 +109,8 @@ function wholeNumber(min: number, max: number, description: string, example: num
     .refine((value) => value >= min && value <= max, expected(description, example));
 }
 
-function expected(description: string, example: string | number, isSecret = false): string {
-  return JSON.stringify({ description, example, isSecret });
+function expected(description: string, example: string | number): string {
+  return JSON.stringify({ description, example });
 }
 
 /** What every process reads. */
@@ -106,6 +122,11 @@ export const processVariables = {
   REQUEST_TIMEOUT_MS: variable.durationMs(10_000),
   MAX_IN_FLIGHT: variable.count(10_000, 1, 1_000_000),
   METRICS_PORT: variable.optionalPort(9464),
+  AUTH_MODE: variable.choice(['open', 'required'], 'open'),
+  SERVICE_KEY: variable.file('keys/message_service.json'),
+  SERVICE_KEYS: variable.file('keys/services.json'),
+  REFLECTION: variable.flag(true),
+  TRUST_PROXY: variable.networks('10.0.0.0/8'),
   // Switches tracing on. OpenTelemetry's SDK reads this and its other variables, all standard, by itself.
   OTEL_EXPORTER_OTLP_ENDPOINT: variable.url('http://localhost:4318'),
   OTEL_EXPORTER_OTLP_PROTOCOL: variable.choice(['http/protobuf', 'http/json'], 'http/protobuf'),
@@ -121,8 +142,23 @@ export const redisVariables = {
   REDIS_TIMEOUT_MS: variable.durationMs(3_000),
 };
 
+/** Who is let in. */
+export interface AccessConfig {
+  /** Whether callers have to show who they are. */
+  mode: 'open' | 'required';
+  /** The key by which this service shows others which it is. */
+  serviceKeyFile: string | undefined;
+  /** The keys by which it knows which service is calling. */
+  serviceKeysFile: string | undefined;
+}
+
 /** The part of the configuration that every process has. */
 export interface ProcessConfig {
+  access: AccessConfig;
+  /** Whether a gRPC door tells anyone of its methods. */
+  hasReflection: boolean;
+  /** The proxies in front, which are believed about whose requests they pass on. */
+  trustProxy: string[];
   host: string;
   logLevel: string;
   logFormat: 'json' | 'pretty';
@@ -151,9 +187,23 @@ export interface RedisConfig {
   timeoutMs: number;
 }
 
-/** Picks the part that every process has out of the variables read. */
+/**
+ * Picks the part that every process has out of the variables read.
+ *
+ * @throws {ConfigError} for variables that do not fit together.
+ */
 export function processConfig(variables: z.output<z.ZodObject<typeof processVariables>>): ProcessConfig {
+  const { AUTH_MODE, SERVICE_KEY, SERVICE_KEYS } = variables;
+  if (AUTH_MODE === 'required' && (SERVICE_KEY === undefined || SERVICE_KEYS === undefined)) {
+    const missing = SERVICE_KEY === undefined ? 'SERVICE_KEY' : 'SERVICE_KEYS';
+    throw new ConfigError(
+      `AUTH_MODE is "required" and ${missing} is not set: services have to know each other, for example by the files that deploy/tokens/make-keys.mjs makes, SERVICE_KEY=keys/message_service.json SERVICE_KEYS=keys/services.json`,
+    );
+  }
   return {
+    access: { mode: AUTH_MODE, serviceKeyFile: SERVICE_KEY, serviceKeysFile: SERVICE_KEYS },
+    hasReflection: variables.REFLECTION,
+    trustProxy: variables.TRUST_PROXY,
     host: variables.HOST,
     logLevel: variables.LOG_LEVEL,
     logFormat: variables.LOG_FORMAT,
@@ -193,13 +243,13 @@ export function readEnvironment<Shape extends z.ZodRawShape>(
 
   const issue = result.error.issues[0];
   const name = String(issue?.path[0]);
-  const { description, example, isSecret } = expectation.parse(JSON.parse(issue?.message ?? ''));
-  const given = isSecret ? "can't be used" : `is ${JSON.stringify(environment[name])}`;
-  throw new ConfigError(`${name} ${given}: expected ${description}, for example ${name}=${example}`);
+  const { description, example } = expectation.parse(JSON.parse(issue?.message ?? ''));
+  throw new ConfigError(
+    `${name} is ${JSON.stringify(environment[name])}: expected ${description}, for example ${name}=${example}`,
+  );
 }
 
 const expectation = z.object({
   description: z.string(),
   example: z.union([z.string(), z.number()]),
-  isSecret: z.boolean(),
 });

@@ -1,3 +1,4 @@
+import { loadIdentity } from './access/identity.js';
 import { ConfigError, type ProcessConfig } from './config.js';
 import { createLogger, type Logger } from './log.js';
 import { MetricsServer, observeProcess } from './metrics-server.js';
@@ -42,6 +43,7 @@ export async function runProcess<Config extends ProcessConfig>(
   let logger: Logger;
   try {
     config = loadConfig();
+    await loadIdentity(config.access);
     if (config.traceProtocol) await startTracing(name, config.traceProtocol);
     logger = await createLogger(name, config.logLevel, config.logFormat);
   } catch (error) {

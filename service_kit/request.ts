@@ -10,6 +10,10 @@ export interface RequestContext {
    * the id by which a repeated message is known again.
    */
   readonly requestId?: string | undefined;
+  /** The token of the user in whose name it is done: other services that are called for it are shown the same. */
+  readonly userToken?: string | undefined;
+  /** Where it comes from: an IP address. */
+  readonly clientAddress?: string | undefined;
 }
 
 /** @throws {ServiceError} `tooSlow` when the deadline has passed: nobody waits for what would be done now. */

@@ -11,6 +11,9 @@ import {
   variable,
 } from '@messaging/service_kit/config';
 
+const MINUTE_MS = 60 * 1_000;
+const DAY_MS = 24 * 60 * MINUTE_MS;
+
 export interface UserServiceConfig extends ProcessConfig {
   restPort: number;
   grpcPort: number;
@@ -25,6 +28,16 @@ export interface UserServiceConfig extends ProcessConfig {
   bcryptConcurrency: number;
   /** How many more may wait for it; beyond, callers are refused at once. */
   bcryptQueueLength: number;
+  /** The fewest characters of a new password. */
+  minPasswordLength: number;
+  /** For how long a token is good. */
+  tokenLifetimeMs: number;
+  /** How long a session goes on without being used. */
+  sessionLifetimeMs: number;
+  /** The private keys that tokens are signed with; undefined where UserService makes its own. */
+  tokenKeysFile: string | undefined;
+  /** How long a key of its own is used. */
+  tokenKeyUseMs: number;
 }
 
 /** Reads the configuration from the environment. @throws {ConfigError} for a value that can't be used. */
@@ -43,6 +56,12 @@ export function loadConfig(environment = process.env): UserServiceConfig {
       // Leaves a core to everything else, and a thread to what else Node does in threads: looking up peers' names.
       BCRYPT_CONCURRENCY: variable.count(Math.min(Math.max(availableParallelism() - 1, 1), 3), 1, 64),
       BCRYPT_QUEUE_LENGTH: variable.count(64, 1, 10_000),
+      // Unset: what the mode asks for. The callers of the open one have always been free to choose.
+      MIN_PASSWORD_LENGTH: variable.optionalCount(8, 1, 72),
+      TOKEN_LIFETIME_MINUTES: variable.count(15, 1, 1_440),
+      SESSION_DAYS: variable.count(30, 1, 365),
+      TOKEN_KEYS_FILE: variable.file('keys/tokens.json'),
+      TOKEN_KEY_DAYS: variable.count(30, 1, 3_650),
       // Node's own variable, with its default: https://nodejs.org/api/cli.html#uv_threadpool_sizesize
       UV_THREADPOOL_SIZE: variable.count(4, 1, 1_024),
     },
@@ -64,5 +83,10 @@ export function loadConfig(environment = process.env): UserServiceConfig {
     bcryptCost: variables.BCRYPT_COST,
     bcryptConcurrency: variables.BCRYPT_CONCURRENCY,
     bcryptQueueLength: variables.BCRYPT_QUEUE_LENGTH,
+    minPasswordLength: variables.MIN_PASSWORD_LENGTH ?? (variables.AUTH_MODE === 'required' ? 8 : 1),
+    tokenLifetimeMs: variables.TOKEN_LIFETIME_MINUTES * MINUTE_MS,
+    sessionLifetimeMs: variables.SESSION_DAYS * DAY_MS,
+    tokenKeysFile: variables.TOKEN_KEYS_FILE,
+    tokenKeyUseMs: variables.TOKEN_KEY_DAYS * DAY_MS,
   };
 }

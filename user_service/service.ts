@@ -1,3 +1,4 @@
+import { AccessControl } from '@messaging/service_kit/access/access-control';
 import { RedisConnection } from '@messaging/service_kit/redis/connection';
 import { Outbox } from '@messaging/service_kit/redis/outbox';
 import type { Component } from '@messaging/service_kit/lifecycle';
@@ -5,13 +6,18 @@ import type { Logger } from '@messaging/service_kit/log';
 import { NotificationGateway } from './clients/notification-gateway.js';
 import type { UserServiceConfig } from './config.js';
 import { Passwords } from './domain/passwords.js';
+import { Sessions } from './domain/sessions.js';
+import { KeysInFile, KeysInStore, TokenKeys } from './domain/token-keys.js';
 import { pendingSubscription } from './domain/user.js';
 import { Users } from './domain/users.js';
+import { SessionStore } from './store/session-store.js';
 import { SUBSCRIBE_STREAM, USER_DATABASE, UserStore } from './store/user-store.js';
 
 /** What both doors share. */
 export interface UserService {
   users: Users;
+  sessions: Sessions;
+  access: AccessControl;
   redis: RedisConnection;
   notificationService: NotificationGateway['peer'];
   /** What the domain needs running, in the order to start. */
@@ -35,9 +41,27 @@ export function createUserService(config: UserServiceConfig, logger: Logger): Us
     cost: config.bcryptCost,
     concurrency: config.bcryptConcurrency,
     queueLength: config.bcryptQueueLength,
+    minLength: config.minPasswordLength,
   });
+  const users = new Users(new UserStore(redis, config.tokenLifetimeMs), passwords, subscriptions);
+  const sessionStore = new SessionStore(redis, config.tokenLifetimeMs);
+  const keys =
+    config.tokenKeysFile === undefined
+      ? new KeysInStore(sessionStore, {
+          useForMs: config.tokenKeyUseMs,
+          tokenLifetimeMs: config.tokenLifetimeMs,
+        })
+      : new KeysInFile(config.tokenKeysFile);
+  const sessions = new Sessions(
+    sessionStore,
+    new TokenKeys(keys, logger),
+    async (email) => users.getUser(email),
+    config,
+  );
   return {
-    users: new Users(new UserStore(redis), passwords, subscriptions),
+    users,
+    sessions,
+    access: new AccessControl('user_service', config.access, sessions, logger),
     redis,
     notificationService: notifications.peer,
     components: [redis, notifications.peer, passwords, subscriptions],

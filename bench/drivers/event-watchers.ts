@@ -1,5 +1,4 @@
 import { Agent, type ClientRequest, get } from 'node:http';
-import { SignJWT } from 'jose';
 import { z } from 'zod';
 import { Watcher, type Watchers } from './watchers.js';
 
@@ -9,19 +8,13 @@ const notification = z.object({ receiver_email: z.string() });
 export class EventWatchers implements Watchers {
   readonly #agent = new Agent({ keepAlive: false, maxSockets: Infinity });
   readonly #requests: ClientRequest[] = [];
-  readonly #key: Uint8Array;
+  readonly #cookies = new Map<string, Promise<string>>();
 
-  /** @param sessionSecret what the suite signs sessions with */
-  constructor(
-    private readonly address: string,
-    sessionSecret: string,
-  ) {
-    this.#key = new TextEncoder().encode(sessionSecret);
-  }
+  constructor(private readonly address: string) {}
 
   async add(email: string): Promise<Watcher> {
     const watcher = new Watcher(email);
-    const headers = { cookie: `inbox_session=${await this.#signToken(email)}` };
+    const headers = { cookie: await this.#signIn(email) };
     const request = get(`http://${this.address}/api/events`, { agent: this.#agent, headers }, (response) => {
       if (response.statusCode !== 200) watcher.failure = `HTTP ${response.statusCode}`;
       let rest = '';
@@ -44,15 +37,26 @@ export class EventWatchers implements Watchers {
     this.#agent.destroy();
   }
 
-  /** A token as a log-in gives it, without what a log-in costs. */
-  async #signToken(email: string): Promise<string> {
-    return new SignJWT({ name: email })
-      .setProtectedHeader({ alg: 'HS256' })
-      .setSubject(email)
-      .setAudience('inbox')
-      .setIssuedAt()
-      .setExpirationTime('7d')
-      .sign(this.#key);
+  /** One session is enough for all windows of a user. */
+  async #signIn(email: string): Promise<string> {
+    const known = this.#cookies.get(email) ?? this.#signUp(email);
+    this.#cookies.set(email, known);
+    return known;
+  }
+
+  async #signUp(email: string): Promise<string> {
+    const account = { email, name: email, password: 'the password of a bench' };
+    const post = (path: string) =>
+      fetch(`http://${this.address}${path}`, {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/json' },
+        body: JSON.stringify(account),
+      });
+    // Whether it is there already makes no difference.
+    await post('/api/users');
+    const [cookie] = (await post('/api/session')).headers.getSetCookie();
+    if (cookie === undefined) throw new Error(`${email} could not sign in`);
+    return cookie.split(';')[0] ?? '';
   }
 }
 

@@ -14,7 +14,7 @@ export class UserServiceClient {
   readonly #peer: RestPeer;
 
   constructor(address: string, timeoutMs: number, logger: Logger) {
-    this.#peer = new RestPeer(`UserService at ${address}`, address, timeoutMs, logger);
+    this.#peer = new RestPeer(`UserService at ${address}`, 'user_service', address, timeoutMs, logger);
   }
 
   /** @throws {ServiceError} `invalid` where that makes no account, or the email is taken. */

@@ -4,8 +4,10 @@ import type { Logger } from '@messaging/service_kit/log';
 import type { FeedGateway } from '../clients/feed-gateway.js';
 import type { NotificationGateway } from '../clients/notification-gateway.js';
 import type { Notification } from './notification.js';
-import type { Session } from './sessions.js';
+import type { Session, Sessions } from './sessions.js';
 
+/** How often a stream looks whether its session goes on. */
+const SESSION_CHECK_MS = 1_000;
 const RETRY_MS = { first: 100, next: 1_000 };
 /** Whoever missed more is better off to read the lists anew. */
 const MAX_MISSED = 1_000;
@@ -28,6 +30,7 @@ export class LiveEvents {
   constructor(
     private readonly feed: FeedGateway,
     private readonly notifications: NotificationGateway,
+    private readonly sessions: Sessions,
     private readonly limits: { maxWatches: number; maxWatchesPerUser: number },
     private readonly logger: Logger,
   ) {}
@@ -52,10 +55,10 @@ export class LiveEvents {
     this.#streams++;
     this.#streamsByUser.set(email, streamsOfUser + 1);
     const over = new AbortController();
-    const expiry = setTimeout(() => over.abort(), session.expiresAt - Date.now());
+    const check = setInterval(() => this.sessions.hasEnded(session) && over.abort(), SESSION_CHECK_MS);
     signal.addEventListener('abort', () => over.abort(), { once: true });
     over.signal.addEventListener('abort', () => {
-      clearTimeout(expiry);
+      clearInterval(check);
       this.#leave(email);
     });
     return this.#follow(email, lastId, over.signal);

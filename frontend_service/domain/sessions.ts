@@ -1,75 +1,74 @@
-import { randomBytes } from 'node:crypto';
 import { isTransient, ServiceError } from '@messaging/service_kit/errors';
-import type { Logger } from '@messaging/service_kit/log';
 import type { RequestContext } from '@messaging/service_kit/request';
-import { errors, jwtVerify, SignJWT } from 'jose';
-import { z } from 'zod';
-import type { UserGateway } from '../clients/user-gateway.js';
+import type { SessionReply, UserGateway } from '../clients/user-gateway.js';
 import type { User } from './user.js';
 
-const LIFETIME_MS = 7 * 24 * 60 * 60 * 1_000;
-const ALGORITHM = 'HS256';
-/** Keeps apart what else the same key may sign. */
-const AUDIENCE = 'inbox';
+/** A token is replaced so long before it ends: no call that is made with it takes longer. */
+const RENEW_BEFORE_MS = 30_000;
 
-/** Who is signed in, and until when. */
+/** How many sessions are kept at hand; others are only a question away. */
+const MAX_KNOWN = 10_000;
+
+/** Who is signed in, and the token that shows it to the other services. */
 export interface Session {
+  id: string;
   user: User;
-  /** In milliseconds since the epoch. */
-  expiresAt: number;
+  token: string;
+  /** When the token ends, in milliseconds since the epoch. */
+  tokenExpiresAt: number;
 }
 
-/** What a token says, besides what every token says (RFC 7519, section 4.1). */
-const claims = z.object({ sub: z.string(), name: z.string(), exp: z.number() });
+/** Tells which sessions were ended elsewhere. */
+export interface EndedSessions {
+  hasEnded(sessionId: string): boolean;
+}
 
-/** Who is signed in. Nothing is stored: a session is a signed token, which its holder shows with each request. */
+/**
+ * Who is signed in. The sessions are UserService's: a browser keeps the refresh token, which is good at every replica, and
+ * what that gives is kept here until it ends.
+ */
 export class Sessions {
-  readonly #key: Uint8Array;
+  readonly #known = new Map<string, Promise<Session>>();
 
-  /** @param secret what the tokens are signed with; without one they are good until this process ends, and here alone */
   constructor(
     private readonly users: UserGateway,
-    secret: string | undefined,
-    logger: Logger,
-  ) {
-    this.#key = secret === undefined ? randomBytes(32) : new TextEncoder().encode(secret);
-    if (secret === undefined) {
-      logger.warn(
-        'SESSION_SECRET is not set: all have to sign in again after a restart, and on each replica',
-      );
-    }
-  }
+    private readonly ended: EndedSessions,
+  ) {}
 
   /** Begins a session. @throws {ServiceError} `unauthenticated` when the email or the password is wrong. */
   async logIn(
     email: string,
     password: string,
     context: RequestContext,
-  ): Promise<{ token: string; session: Session }> {
-    const user = await this.users.logIn(email, password, context);
-    // A token counts in seconds.
-    const expiresInSeconds = Math.floor((Date.now() + LIFETIME_MS) / 1_000);
-    const token = await new SignJWT({ name: user.name })
-      .setProtectedHeader({ alg: ALGORITHM })
-      .setSubject(user.email)
-      .setAudience(AUDIENCE)
-      .setIssuedAt()
-      .setExpirationTime(expiresInSeconds)
-      .sign(this.#key);
-    return { token, session: { user, expiresAt: expiresInSeconds * 1_000 } };
+  ): Promise<{ refreshToken: string; user: User; expiresAt: number }> {
+    const reply = await this.users.logIn(email, password, context);
+    const refreshToken = reply.refresh_token;
+    this.#remember(refreshToken, Promise.resolve(toSession(reply)));
+    return { refreshToken, user: reply.user, expiresAt: Date.parse(reply.refresh_expires_at) };
   }
 
-  /** Reads a token. @throws {ServiceError} `unauthenticated` when it is none of ours, or has expired. */
-  async readToken(token: string | undefined): Promise<Session> {
-    if (!token) throw new ServiceError('unauthenticated', 'Sign in first');
-    try {
-      const { payload } = await jwtVerify(token, this.#key, { algorithms: [ALGORITHM], audience: AUDIENCE });
-      const { sub, name, exp } = claims.parse(payload);
-      return { user: { email: sub, name }, expiresAt: exp * 1_000 };
-    } catch (error) {
-      if (!(error instanceof errors.JOSEError)) throw error;
-      throw new ServiceError('unauthenticated', 'Your session has ended: sign in again', { cause: error });
+  /** Finds the session that a refresh token is of. @throws {ServiceError} `unauthenticated` when there is none, or it has ended. */
+  async find(refreshToken: string | undefined, context: RequestContext): Promise<Session> {
+    if (!refreshToken) throw new ServiceError('unauthenticated', 'Sign in first');
+    const known = await this.#known.get(refreshToken)?.catch(() => undefined);
+    if (known && this.hasEnded(known)) {
+      this.#known.delete(refreshToken);
+      throw sessionEnded();
     }
+    if (known && Date.now() < known.tokenExpiresAt - RENEW_BEFORE_MS) return known;
+    return this.#renew(refreshToken, context);
+  }
+
+  /** Ends a session, wherever it is used. @throws {ServiceError} `unauthenticated` when there is none. */
+  async logOut(refreshToken: string | undefined, context: RequestContext): Promise<void> {
+    if (!refreshToken) throw new ServiceError('unauthenticated', 'Sign in first');
+    await this.users.logOut(refreshToken, context);
+    this.#known.delete(refreshToken);
+  }
+
+  /** Whether a session is known to have ended. */
+  hasEnded({ id }: Session): boolean {
+    return this.ended.hasEnded(id);
   }
 
   /**
@@ -88,4 +87,31 @@ export class Sessions {
     if (!current) throw new ServiceError('unauthenticated', 'Your account does not exist any more');
     return current;
   }
+
+  /** Those who need it at the same time share what comes of it. */
+  async #renew(refreshToken: string, context: RequestContext): Promise<Session> {
+    const renewed = this.users.refresh(refreshToken, context).then(toSession);
+    this.#remember(refreshToken, renewed);
+    try {
+      return await renewed;
+    } catch (error) {
+      this.#known.delete(refreshToken);
+      if (error instanceof ServiceError && error.kind === 'unauthenticated') throw sessionEnded();
+      throw error;
+    }
+  }
+
+  #remember(refreshToken: string, session: Promise<Session>): void {
+    const [oldest] = this.#known.keys();
+    if (this.#known.size >= MAX_KNOWN && oldest !== undefined) this.#known.delete(oldest);
+    this.#known.set(refreshToken, session);
+  }
+}
+
+function toSession({ user, token, expires_at, session_id }: SessionReply): Session {
+  return { id: session_id, user, token, tokenExpiresAt: Date.parse(expires_at) };
+}
+
+function sessionEnded(): ServiceError {
+  return new ServiceError('unauthenticated', 'Your session has ended: sign in again');
 }

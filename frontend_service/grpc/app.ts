@@ -1,5 +1,6 @@
 import type { ProtoGrpcType } from '@messaging/proto_definitions/frontend';
 import type { FrontendServiceHandlers } from '@messaging/proto_definitions/frontend_service/FrontendService';
+import { onlyServices, ownerOf } from '@messaging/service_kit/access/rules';
 import { optionalEmail, requiredEmail } from '@messaging/service_kit/email';
 import { loadProto } from '@messaging/service_kit/grpc/proto';
 import { GrpcServer } from '@messaging/service_kit/grpc/server';
@@ -30,7 +31,7 @@ const watchRequest = z.object({
 
 /** Creates the gRPC door of FrontendService and all that it needs, in the order to start. */
 export function createGrpcApp(config: FrontendServiceConfig, logger: Logger): Component[] {
-  const { feed, components } = createFeedService(config, logger);
+  const { feed, access, components } = createFeedService(config, logger);
 
   const receive = async (shown: Notification, context: RequestContext) => {
     feed.show(shown, context);
@@ -40,16 +41,24 @@ export function createGrpcApp(config: FrontendServiceConfig, logger: Logger): Co
   const server = new GrpcServer(
     config,
     logger,
-    { name: 'frontend_service.FrontendService', definition: FrontendService.service, dependencies: [] },
+    {
+      name: 'frontend_service.FrontendService',
+      definition: FrontendService.service,
+      access,
+      dependencies: [],
+    },
     ({ unary, stream, serverStream, batch }): FrontendServiceHandlers => {
-      const receiveBatch = batch('notifications', received, receive);
+      const onlyNotificationService = onlyServices('notification_service');
+      const receiveBatch = batch('notifications', received, onlyNotificationService, receive);
       return {
-        ReceiveNotification: unary(received, receive),
+        ReceiveNotification: unary(received, onlyNotificationService, receive),
         ReceiveNotifications: unary(...receiveBatch),
         ReceiveNotificationsStream: stream(...receiveBatch),
 
-        WatchNotifications: serverStream(watchRequest, ({ email, after_id }, signal) =>
-          feed.watch(email, after_id, signal),
+        WatchNotifications: serverStream(
+          watchRequest,
+          ownerOf(({ email }) => email, 'frontend_service'),
+          ({ email, after_id }, signal) => feed.watch(email, after_id, signal),
         ),
       };
     },

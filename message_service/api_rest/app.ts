@@ -1,3 +1,4 @@
+import { ownerOf } from '@messaging/service_kit/access/rules';
 import { ServiceError } from '@messaging/service_kit/errors';
 import type { Component } from '@messaging/service_kit/lifecycle';
 import type { Logger } from '@messaging/service_kit/log';
@@ -11,7 +12,7 @@ import * as operations from './operations.js';
 
 /** Creates the REST door of MessageService and all that it needs, in the order to start. */
 export function createRestApp(config: MessageServiceConfig, logger: Logger): Component[] {
-  const { messages, redis, userService, notificationService, components } = createMessageService(
+  const { messages, access, redis, userService, notificationService, components } = createMessageService(
     config,
     logger,
   );
@@ -23,11 +24,15 @@ export function createRestApp(config: MessageServiceConfig, logger: Logger): Com
       name: 'MessageService',
       description:
         'What users write to each other: it takes messages, keeps them, and has their receivers notified.',
+      access,
       dependencies: [redis],
       peers: [userService, notificationService],
     },
     (on) => {
-      on(operations.sendMessage).do(async ({ body, headers }, context) => {
+      on(
+        operations.sendMessage,
+        ownerOf(({ body }) => body.sender_email),
+      ).do(async ({ body, headers }, context) => {
         const outcome = await messages.sendMessage(
           {
             senderEmail: body.sender_email,
@@ -44,7 +49,10 @@ export function createRestApp(config: MessageServiceConfig, logger: Logger): Com
         return { success: true, message: 'Message sent', message_id: outcome.messageId };
       });
 
-      on(operations.listMessages).do(async ({ query }) => {
+      on(
+        operations.listMessages,
+        ownerOf(({ query }) => query.user_email),
+      ).do(async ({ query }) => {
         const page = await messages.listMessages(
           {
             userEmail: query.user_email,
@@ -60,11 +68,17 @@ export function createRestApp(config: MessageServiceConfig, logger: Logger): Com
         };
       });
 
-      on(operations.deleteMessage).do(async ({ params, query }) =>
+      on(
+        operations.deleteMessage,
+        ownerOf(({ query }) => query.user_email),
+      ).do(async ({ params, query }) =>
         messages.deleteMessage(query.user_email, params.message_id, query.for_both),
       );
 
-      on(operations.listConversationsPage).do(async ({ query }) => {
+      on(
+        operations.listConversationsPage,
+        ownerOf(({ query }) => query.user_email),
+      ).do(async ({ query }) => {
         const page = await messages.listConversationsPage(query.user_email, toPageRequest(query));
         return {
           success: true,
@@ -73,12 +87,15 @@ export function createRestApp(config: MessageServiceConfig, logger: Logger): Com
         };
       });
 
-      on(operations.markConversationRead).do(async ({ body }) => {
+      on(
+        operations.markConversationRead,
+        ownerOf(({ body }) => body.user_email),
+      ).do(async ({ body }) => {
         await messages.markConversationRead(body.user_email, body.with_email);
         return { success: true, message: 'Conversation marked as read' };
       });
 
-      on(operations.listConversations).do(async (input) => ({
+      on(operations.listConversations, ownerOf(readEmail)).do(async (input) => ({
         success: true,
         conversations: await messages.listConversations(readEmail(input)),
       }));

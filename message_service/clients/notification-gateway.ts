@@ -23,7 +23,7 @@ export class NotificationGateway {
       request: (notifications: PendingNotification[], origins) => ({ notifications, ...origins }),
       unary: (request, options, callback: requestCallback<CreateNotificationsResponse__Output>) =>
         client.CreateNotifications(request, options, callback),
-      stream: () => client.CreateNotificationsStream(),
+      stream: (options) => client.CreateNotificationsStream(options),
       results: (reply) => reply.results,
     });
   }

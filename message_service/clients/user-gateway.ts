@@ -23,7 +23,7 @@ export class UserGateway {
       request: (emails: string[], origins) => ({ emails, ...origins }),
       unary: (request, options, callback: requestCallback<CheckUsersExistResponse__Output>) =>
         client.CheckUsersExist(request, options, callback),
-      stream: () => client.CheckUsersExistStream(),
+      stream: (options) => client.CheckUsersExistStream(options),
       results: (reply) => reply.exists.map((exists) => ({ exists })),
     });
   }

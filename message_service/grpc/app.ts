@@ -1,6 +1,7 @@
 import type { ProtoGrpcType } from '@messaging/proto_definitions/message';
 import type { MessageServiceHandlers } from '@messaging/proto_definitions/message_service/MessageService';
 import type { SendMessageResponse } from '@messaging/proto_definitions/message_service/SendMessageResponse';
+import { ownerOf } from '@messaging/service_kit/access/rules';
 import { optionalEmail, requiredEmail } from '@messaging/service_kit/email';
 import { loadProto } from '@messaging/service_kit/grpc/proto';
 import { GrpcServer } from '@messaging/service_kit/grpc/server';
@@ -47,48 +48,76 @@ const markRequest = z.object({ user_email: requiredEmail, with_email: requiredEm
 
 /** Creates the gRPC door of MessageService and all that it needs, in the order to start. */
 export function createGrpcApp(config: MessageServiceConfig, logger: Logger): Component[] {
-  const { messages, redis, components } = createMessageService(config, logger);
+  const { messages, access, redis, components } = createMessageService(config, logger);
 
   const server = new GrpcServer(
     config,
     logger,
-    { name: 'message_service.MessageService', definition: MessageService.service, dependencies: [redis] },
+    {
+      name: 'message_service.MessageService',
+      definition: MessageService.service,
+      access,
+      dependencies: [redis],
+    },
     ({ unary }): MessageServiceHandlers => ({
-      SendMessage: unary(sendRequest, async ({ message, request_id }, context) => {
-        const { sender_email, receiver_email, content } = message;
-        const outcome = await messages.sendMessage(
-          { senderEmail: sender_email, receiverEmail: receiver_email, content, requestId: request_id },
-          context,
-        );
-        return toResponse(outcome);
-      }),
+      SendMessage: unary(
+        sendRequest,
+        ownerOf(({ message }) => message.sender_email),
+        async ({ message, request_id }, context) => {
+          const { sender_email, receiver_email, content } = message;
+          const outcome = await messages.sendMessage(
+            { senderEmail: sender_email, receiverEmail: receiver_email, content, requestId: request_id },
+            context,
+          );
+          return toResponse(outcome);
+        },
+      ),
 
-      GetMessages: unary(listRequest, async (request) => {
-        const page = await messages.listMessages(
-          {
-            userEmail: request.user_email,
-            withEmail: request.with_email || undefined,
-            newestFirst: request.newest_first,
-          },
-          { size: request.page_size, token: request.page_token },
-        );
-        return { messages: page.items.map(describeMessage), next_page_token: page.nextPageToken };
-      }),
+      GetMessages: unary(
+        listRequest,
+        ownerOf(({ user_email }) => user_email),
+        async (request) => {
+          const page = await messages.listMessages(
+            {
+              userEmail: request.user_email,
+              withEmail: request.with_email || undefined,
+              newestFirst: request.newest_first,
+            },
+            { size: request.page_size, token: request.page_token },
+          );
+          return { messages: page.items.map(describeMessage), next_page_token: page.nextPageToken };
+        },
+      ),
 
-      ListConversations: unary(conversationsRequest, async ({ user_email, page_size, page_token }) => {
-        const page = await messages.listConversationsPage(user_email, { size: page_size, token: page_token });
-        return { conversations: page.items.map(describeConversation), next_page_token: page.nextPageToken };
-      }),
+      ListConversations: unary(
+        conversationsRequest,
+        ownerOf(({ user_email }) => user_email),
+        async ({ user_email, page_size, page_token }) => {
+          const page = await messages.listConversationsPage(user_email, {
+            size: page_size,
+            token: page_token,
+          });
+          return { conversations: page.items.map(describeConversation), next_page_token: page.nextPageToken };
+        },
+      ),
 
-      MarkConversationRead: unary(markRequest, async ({ user_email, with_email }) => {
-        await messages.markConversationRead(user_email, with_email);
-        return { success: true };
-      }),
+      MarkConversationRead: unary(
+        markRequest,
+        ownerOf(({ user_email }) => user_email),
+        async ({ user_email, with_email }) => {
+          await messages.markConversationRead(user_email, with_email);
+          return { success: true };
+        },
+      ),
 
-      DeleteMessage: unary(deleteRequest, async ({ user_email, message_id, for_both }) => {
-        await messages.deleteMessage(user_email, message_id, for_both);
-        return { success: true };
-      }),
+      DeleteMessage: unary(
+        deleteRequest,
+        ownerOf(({ user_email }) => user_email),
+        async ({ user_email, message_id, for_both }) => {
+          await messages.deleteMessage(user_email, message_id, for_both);
+          return { success: true };
+        },
+      ),
     }),
   );
   return [...components, server];

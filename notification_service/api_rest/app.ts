@@ -1,3 +1,4 @@
+import { ownerOf } from '@messaging/service_kit/access/rules';
 import { ServiceError } from '@messaging/service_kit/errors';
 import type { Component } from '@messaging/service_kit/lifecycle';
 import type { Logger } from '@messaging/service_kit/log';
@@ -12,7 +13,10 @@ import * as operations from './operations.js';
 
 /** Creates the REST door of NotificationService and all that it needs, in the order to start. */
 export function createRestApp(config: NotificationServiceConfig, logger: Logger): Component[] {
-  const { notifications, redis, frontendService, components } = createNotificationService(config, logger);
+  const { notifications, access, redis, frontendService, components } = createNotificationService(
+    config,
+    logger,
+  );
 
   const server = new RestServer(
     config,
@@ -21,16 +25,20 @@ export function createRestApp(config: NotificationServiceConfig, logger: Logger)
       name: 'NotificationService',
       description:
         'Who is to be told of what: it keeps notifications and subscriptions, and has notifications shown.',
+      access,
       dependencies: [redis],
       peers: [frontendService],
     },
     (on) => {
-      on(operations.listNotifications).do(async (input) => {
+      on(operations.listNotifications, ownerOf(readEmail)).do(async (input) => {
         const listed = await notifications.listNotificationsAsJson(readEmail(input));
         return new JsonText(`{"success":true,"notifications":${listed}}`);
       });
 
-      on(operations.listNotificationsPage).do(async ({ query }) => {
+      on(
+        operations.listNotificationsPage,
+        ownerOf(({ query }) => query.email),
+      ).do(async ({ query }) => {
         const page = await notifications.listNotificationsPage(
           { email: query.email, afterId: query.after_id, unreadOnly: query.unread_only },
           toPageRequest(query),
@@ -43,33 +51,51 @@ export function createRestApp(config: NotificationServiceConfig, logger: Logger)
         };
       });
 
-      on(operations.markNotificationsRead).do(async ({ body: { email, ids, up_to_id, all } }) => ({
+      on(
+        operations.markNotificationsRead,
+        ownerOf(({ body }) => body.email),
+      ).do(async ({ body: { email, ids, up_to_id, all } }) => ({
         success: true,
         unread: await notifications.markRead(email, { ids, upToId: up_to_id, all }),
       }));
 
-      on(operations.deleteNotifications).do(async ({ query: { email, up_to_id } }) => {
+      on(
+        operations.deleteNotifications,
+        ownerOf(({ query }) => query.email),
+      ).do(async ({ query: { email, up_to_id } }) => {
         const choice = { ids: [], upToId: up_to_id, all: up_to_id === undefined };
         return { success: true, deleted: await notifications.deleteNotifications(email, choice) };
       });
 
-      on(operations.deleteNotification).do(async ({ params: { id }, query: { email } }) => {
+      on(
+        operations.deleteNotification,
+        ownerOf(({ query }) => query.email),
+      ).do(async ({ params: { id }, query: { email } }) => {
         if ((await notifications.deleteNotifications(email, { ids: [id] })) === 0) {
           throw new ServiceError('notFound', `${email} has no notification ${id}`);
         }
       });
 
-      on(operations.countUnread).do(async ({ query }) => ({
+      on(
+        operations.countUnread,
+        ownerOf(({ query }) => query.email),
+      ).do(async ({ query }) => ({
         success: true,
         unread: await notifications.countUnread(query.email),
       }));
 
-      on(operations.getSubscription).do(async ({ params }) => ({
+      on(
+        operations.getSubscription,
+        ownerOf(({ params }) => params.email),
+      ).do(async ({ params }) => ({
         success: true,
         subscribed: await notifications.isSubscribed(params.email),
       }));
 
-      on(operations.setSubscription).do(async ({ params: { email }, body: { subscribed } }) => {
+      on(
+        operations.setSubscription,
+        ownerOf(({ params }) => params.email),
+      ).do(async ({ params: { email }, body: { subscribed } }) => {
         await (subscribed ? notifications.subscribe(email) : notifications.unsubscribe(email));
         return { success: true, subscribed };
       });

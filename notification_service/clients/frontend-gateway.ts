@@ -24,7 +24,7 @@ export class FrontendGateway {
       request: (notifications: Notification[], origins) => ({ notifications, ...origins }),
       unary: (request, options, callback: requestCallback<ReceiveNotificationsResponse__Output>) =>
         client.ReceiveNotifications(request, options, callback),
-      stream: () => client.ReceiveNotificationsStream(),
+      stream: (options) => client.ReceiveNotificationsStream(options),
       results: (reply) => reply.results,
     });
   }

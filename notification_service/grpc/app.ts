@@ -1,5 +1,6 @@
 import type { ProtoGrpcType } from '@messaging/proto_definitions/notification';
 import type { NotificationServiceHandlers } from '@messaging/proto_definitions/notification_service/NotificationService';
+import { onlyServices, ownerOf } from '@messaging/service_kit/access/rules';
 import {
   optionalEmail,
   optionalRecordedEmail,
@@ -38,7 +39,7 @@ const subscriber = z.object({ email: recordedEmail });
 
 /** Creates the gRPC door of NotificationService and all that it needs, in the order to start. */
 export function createGrpcApp(config: NotificationServiceConfig, logger: Logger): Component[] {
-  const { notifications, redis, components } = createNotificationService(config, logger);
+  const { notifications, access, redis, components } = createNotificationService(config, logger);
 
   const create = async (
     { sender_email, receiver_email, message_id }: z.output<typeof newNotification>,
@@ -58,17 +59,20 @@ export function createGrpcApp(config: NotificationServiceConfig, logger: Logger)
     {
       name: 'notification_service.NotificationService',
       definition: NotificationService.service,
+      access,
       dependencies: [redis],
     },
     ({ unary, stream, batch }): NotificationServiceHandlers => {
-      const createBatch = batch('notifications', newNotification, create);
+      const onlyMessageService = onlyServices('message_service');
+      const createBatch = batch('notifications', newNotification, onlyMessageService, create);
       return {
-        CreateNotification: unary(newNotification, create),
+        CreateNotification: unary(newNotification, onlyMessageService, create),
         CreateNotifications: unary(...createBatch),
         CreateNotificationsStream: stream(...createBatch),
 
         ListNotifications: unary(
           listRequest,
+          ownerOf(({ email }) => email, 'frontend_service'),
           async ({ email, after_id, unread_only, page_size, page_token }) => {
             const page = await notifications.listNotificationsPage(
               { email, afterId: after_id, unreadOnly: unread_only },
@@ -82,31 +86,55 @@ export function createGrpcApp(config: NotificationServiceConfig, logger: Logger)
           },
         ),
 
-        MarkNotificationsRead: unary(chosenNotifications, async ({ email, ids, up_to_id, all }) => ({
-          unread: await notifications.markRead(email, { ids, upToId: up_to_id, all }),
-        })),
+        MarkNotificationsRead: unary(
+          chosenNotifications,
+          ownerOf(({ email }) => email),
+          async ({ email, ids, up_to_id, all }) => ({
+            unread: await notifications.markRead(email, { ids, upToId: up_to_id, all }),
+          }),
+        ),
 
-        DeleteNotifications: unary(chosenNotifications, async ({ email, ids, up_to_id, all }) => ({
-          deleted: await notifications.deleteNotifications(email, { ids, upToId: up_to_id, all }),
-        })),
+        DeleteNotifications: unary(
+          chosenNotifications,
+          ownerOf(({ email }) => email),
+          async ({ email, ids, up_to_id, all }) => ({
+            deleted: await notifications.deleteNotifications(email, { ids, upToId: up_to_id, all }),
+          }),
+        ),
 
-        CountUnread: unary(requiredUserQuery, async ({ email }) => ({
-          unread: await notifications.countUnread(email),
-        })),
+        CountUnread: unary(
+          requiredUserQuery,
+          ownerOf(({ email }) => email),
+          async ({ email }) => ({
+            unread: await notifications.countUnread(email),
+          }),
+        ),
 
-        CheckUserSubscribed: unary(userQuery, async ({ email }) => ({
-          subscribed: await notifications.isSubscribed(email),
-        })),
+        CheckUserSubscribed: unary(
+          userQuery,
+          ownerOf(({ email }) => email),
+          async ({ email }) => ({
+            subscribed: await notifications.isSubscribed(email),
+          }),
+        ),
 
-        SubscribeUser: unary(subscriber, async ({ email }) => {
-          await notifications.subscribe(email);
-          return { success: true };
-        }),
+        SubscribeUser: unary(
+          subscriber,
+          ownerOf(({ email }) => email, 'user_service'),
+          async ({ email }) => {
+            await notifications.subscribe(email);
+            return { success: true };
+          },
+        ),
 
-        UnsubscribeUser: unary(subscriber, async ({ email }) => {
-          await notifications.unsubscribe(email);
-          return { success: true };
-        }),
+        UnsubscribeUser: unary(
+          subscriber,
+          ownerOf(({ email }) => email),
+          async ({ email }) => {
+            await notifications.unsubscribe(email);
+            return { success: true };
+          },
+        ),
       };
     },
   );

@@ -3,9 +3,14 @@ import {
   type handleServerStreamingCall,
   type handleUnaryCall,
   Metadata,
+  type ServerDuplexStream,
+  type ServerUnaryCall,
+  type ServerWritableStream,
   status,
 } from '@grpc/grpc-js';
 import { z } from 'zod';
+import type { AccessControl, Credentials } from '../access/access-control.js';
+import type { AccessRule } from '../access/rules.js';
 import { MAX_BATCH_ITEMS } from '../coalescer.js';
 import { errorKinds, ServiceError, toServiceError } from '../errors.js';
 import { parseInput } from '../input.js';
@@ -33,25 +38,31 @@ type Handle<Schema extends z.ZodType, Response> = (
   context: CallContext,
 ) => Promise<Response>;
 
-/** Makes a grpc-js handler of an async function that takes parsed input. */
+/** Makes a grpc-js handler of an async function that takes parsed input, from those whom the rule lets in. */
 export type UnaryAdapter = <Request, Schema extends z.ZodType, Response>(
   schema: Schema,
+  rule: AccessRule<z.output<Schema>>,
   handle: Handle<Schema, Response>,
 ) => handleUnaryCall<Request, Response>;
 
-/** The same for a stream: each request is answered like a call of its own, as soon as it can be, with its number. */
+/**
+ * The same for a stream: each request is answered like a call of its own, as soon as it can be, with its number. Who is let in
+ * is decided when the stream begins, so it can't depend on the requests.
+ */
 export type StreamAdapter = <Request, Schema extends z.ZodType, Response>(
   schema: Schema,
+  rule: AccessRule<unknown>,
   handle: Handle<Schema, Response>,
 ) => handleBidiStreamingCall<StreamRequest<Request>, StreamResponse<Response>>;
 
 /**
  * Makes a grpc-js handler of a function that resolves to what the caller is to be sent, piece by piece. The next piece is only
  * asked for once the caller has room for it; one with a `traceparent` has that trace go on to the caller. The signal is
- * aborted when the caller has gone, does not take anything for a while, or the server stops.
+ * aborted when the caller has gone or is no longer let in, does not take anything for a while, or the server stops.
  */
 export type ServerStreamAdapter = <Request, Schema extends z.ZodType, Response extends object>(
   schema: Schema,
+  rule: AccessRule<z.output<Schema>>,
   handle: (input: z.output<Schema>, signal: AbortSignal) => Promise<AsyncIterable<Response>>,
 ) => handleServerStreamingCall<Request, Response>;
 
@@ -62,15 +73,21 @@ export type ServerStreamAdapter = <Request, Schema extends z.ZodType, Response e
 export type BatchAdapter = <Schema extends z.ZodType, Result>(
   field: string,
   schema: Schema,
+  rule: AccessRule<unknown>,
   handle: Handle<Schema, Result>,
-) => [BatchSchema<unknown>, Handle<BatchSchema<unknown>, { results: (Result | Failure)[] }>];
+) => [
+  BatchSchema<unknown>,
+  AccessRule<unknown>,
+  Handle<BatchSchema<unknown>, { results: (Result | Failure)[] }>,
+];
 
 /** The same for a function that takes all items at once. */
 export type WholeBatchAdapter = <Schema extends z.ZodType, Response>(
   field: string,
   schema: Schema,
+  rule: AccessRule<unknown>,
   handle: (items: z.output<Schema>[], context: RequestContext) => Promise<Response>,
-) => [BatchSchema<z.output<Schema>>, Handle<BatchSchema<z.output<Schema>>, Response>];
+) => [BatchSchema<z.output<Schema>>, AccessRule<unknown>, Handle<BatchSchema<z.output<Schema>>, Response>];
 
 type BatchSchema<Item> = z.ZodType<Record<string, Item[]>>;
 
@@ -114,6 +131,7 @@ function readOrigins(call: CallContext) {
  */
 export function createHandlerAdapters(
   options: { maxInFlight: number; requestTimeoutMs: number; logger: Logger; slowCallerMs?: number },
+  access: AccessControl,
   drain: AbortSignal,
 ): HandlerAdapters {
   const { logger, slowCallerMs } = options;
@@ -157,15 +175,29 @@ export function createHandlerAdapters(
     }
   };
 
-  const unary: UnaryAdapter = (schema, handle) => (call, callback) => {
+  /** Reads what a call asks for, once it is known that its caller may. */
+  const readAdmitted = async <Schema extends z.ZodType>(
+    schema: Schema,
+    rule: AccessRule<z.output<Schema>>,
+    call: ServerUnaryCall<unknown, unknown> | ServerWritableStream<unknown, unknown>,
+  ) => {
+    const caller = await access.identify(rule, credentialsOf(call));
+    const input = parseInput(schema, call.request);
+    access.check(rule, caller, input);
+    return { caller, input };
+  };
+
+  const unary: UnaryAdapter = (schema, rule, handle) => (call, callback) => {
     const method = call.getPath();
     const requestId = requestIdOf(call.metadata) ?? (namesAll ? newRequestId() : undefined);
     const deadline = Number(call.getDeadline());
     const reply = async (span?: Span) => {
       const { request } = call;
-      const outcome = await answer({ method, requestId, deadline, request }, async (context) =>
-        handle(parseInput(schema, request), context),
-      );
+      const outcome = await answer({ method, requestId, deadline, request }, async (context) => {
+        if (!access.isRequired) return handle(parseInput(schema, request), context);
+        const { input } = await readAdmitted(schema, rule, call);
+        return handle(input, context);
+      });
       if (span) setStatus(span, 'server', 'failure' in outcome ? outcome.failure.code : status.OK);
       if ('failure' in outcome) {
         callback({ ...outcome.failure, metadata: toMetadata(outcome.requestId) });
@@ -175,17 +207,32 @@ export function createHandlerAdapters(
     else void reply();
   };
 
-  const stream: StreamAdapter = (schema, handle) => (call) => {
+  const stream: StreamAdapter = (schema, rule, handle) => (call) => {
     const method = call.getPath();
     let isEnding = false;
+    let isRefused = false;
     let underWay = 0;
     const endWhenDone = () => {
-      if (isEnding && underWay === 0) call.end();
+      if (isEnding && !isRefused && underWay === 0) call.end();
     };
     const end = () => {
       isEnding = true;
       endWhenDone();
     };
+    const admit = async () => access.check(rule, await access.identify(rule, credentialsOf(call)), undefined);
+    const work = (job: Promise<unknown>) => {
+      underWay++;
+      void job.finally(() => {
+        underWay--;
+        endWhenDone();
+      });
+    };
+    const refuse = (thrown: unknown) => {
+      isRefused = true;
+      call.emit('error', describe({ method, deadline: 0, request: undefined }, thrown));
+    };
+    const admitted = access.isRequired ? admit().catch(refuse) : undefined;
+    if (admitted) work(admitted);
     const reply = async ({ number = 0, timeout_ms = Infinity, request }: StreamRequest<unknown>) => {
       const deadline = Date.now() + timeout_ms;
       const outcome = await answer({ method, deadline, request }, async (context) =>
@@ -194,12 +241,8 @@ export function createHandlerAdapters(
       if (!call.cancelled) call.write({ number, ...('failure' in outcome ? outcome.failure : outcome) });
     };
     call.on('data', (request) => {
-      if (isEnding) return;
-      underWay++;
-      void reply(request).finally(() => {
-        underWay--;
-        endWhenDone();
-      });
+      if (isEnding || isRefused) return;
+      work(admitted ? admitted.then(async () => isRefused || reply(request)) : reply(request));
     });
     call.on('end', end);
     if (drain.aborted) end();
@@ -207,7 +250,7 @@ export function createHandlerAdapters(
     call.on('close', () => drain.removeEventListener('abort', end));
   };
 
-  const serverStream: ServerStreamAdapter = (schema, handle) => (call) => {
+  const serverStream: ServerStreamAdapter = (schema, rule, handle) => (call) => {
     const method = call.getPath();
     const requestId = requestIdOf(call.metadata) ?? newRequestId();
     const context = { method, requestId, deadline: Infinity, request: call.request };
@@ -215,8 +258,11 @@ export function createHandlerAdapters(
       const startedAt = performance.now();
       const ended = () => logger.debug({ method, requestId, durationMs: msSince(startedAt) }, 'ended');
       const answers = new AnswerStream(call, drain, slowCallerMs);
+      let unwatch: (() => void) | undefined;
       try {
-        const pieces = await handle(parseInput(schema, call.request), answers.signal);
+        const { caller, input } = await readAdmitted(schema, rule, call);
+        unwatch = access.watch(caller, (reason) => answers.end(reason));
+        const pieces = await handle(input, answers.signal);
         // Tells the caller that it is served, before there is anything to say.
         call.sendMetadata(toMetadata(requestId));
         await answers.send(pieces, (piece) => call.write(tracing ? sendTraced(method, piece) : piece));
@@ -230,6 +276,7 @@ export function createHandlerAdapters(
         if (span) setStatus(span, 'server', failure.code);
         call.emit('error', { ...failure, metadata: toMetadata(requestId) });
       } finally {
+        unwatch?.();
         answers.end();
       }
     };
@@ -237,8 +284,9 @@ export function createHandlerAdapters(
     else void send();
   };
 
-  const batch: BatchAdapter = (field, schema, handle) => [
+  const batch: BatchAdapter = (field, schema, rule, handle) => [
     z.object({ [field]: listOf(z.unknown()) }),
+    rule,
     async ({ [field]: items = [] }, call) => {
       const { requestIds, traceparents } = readOrigins(call);
       const settle = async (item: unknown, index: number, span?: Span) => {
@@ -267,8 +315,9 @@ export function createHandlerAdapters(
   return { unary, stream, serverStream, batch, wholeBatch };
 }
 
-const wholeBatch: WholeBatchAdapter = (field, schema, handle) => [
+const wholeBatch: WholeBatchAdapter = (field, schema, rule, handle) => [
   z.object({ [field]: listOf(schema) }),
+  rule,
   async ({ [field]: items = [] }, call) => {
     const { traceparents } = readOrigins(call);
     const [parent, ...others] = traceparents.filter(Boolean);
@@ -284,6 +333,15 @@ const wholeBatch: WholeBatchAdapter = (field, schema, handle) => [
     });
   },
 ];
+
+function credentialsOf({
+  metadata,
+}:
+  | ServerUnaryCall<unknown, unknown>
+  | ServerWritableStream<unknown, unknown>
+  | ServerDuplexStream<unknown, unknown>): Credentials {
+  return { authorization: metadata.get('authorization')[0]?.toString(), certifiedService: undefined };
+}
 
 function requestIdOf(metadata: Metadata): string | undefined {
   return readRequestId(metadata.get(REQUEST_ID_HEADER)[0]);

@@ -13,6 +13,7 @@ import {
   status,
 } from '@grpc/grpc-js';
 import { once } from 'node:events';
+import { ownTokens } from '../access/identity.js';
 import { Coalescer } from '../coalescer.js';
 import { type ErrorKind, errorKinds, ServiceError } from '../errors.js';
 import type { Component, Dependency } from '../lifecycle.js';
@@ -57,8 +58,8 @@ export interface BatchMethod<Item, Request, Reply, Result> {
   request: (items: Item[], origins: Origins) => Request;
   /** Passes all three to the method of the generated client. */
   unary: (request: Request, options: CallOptions, callback: requestCallback<Reply>) => void;
-  /** Calls the stream's method of the generated client. */
-  stream: () => ClientDuplexStream<StreamRequest<Request>, StreamResponse<Reply>>;
+  /** Passes the options to the stream's method of the generated client. */
+  stream: (options: CallOptions) => ClientDuplexStream<StreamRequest<Request>, StreamResponse<Reply>>;
   /** Takes the results out of the reply, in the order of the items; one with a `code` failed. */
   results: (reply: Reply) => Result[];
 }
@@ -151,7 +152,7 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
     invoke: (options: CallOptions) => ClientReadableStream<Reply>,
     signal: AbortSignal,
   ): Promise<AsyncIterable<Reply>> {
-    const call = invoke({ ...passOn() });
+    const call = invoke(passOn({}));
     // Whoever reads it is told; nobody may be reading.
     call.on('error', () => {});
     const cancel = () => call.cancel();
@@ -189,7 +190,7 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
     method: BatchMethod<Item, Request, Reply, Result>,
   ): (item: Item, context: RequestContext) => Promise<Result> {
     const streams = new BatchStreams<Request, Reply>(
-      () => method.stream(),
+      () => method.stream(passOn({})),
       (failure) => this.#describe(failure),
     );
     this.#streams.push(streams);
@@ -251,7 +252,7 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
     const deadline = Math.min(context.deadline, Date.now() + this.#timeoutMs);
     const startedAt = performance.now();
     return new Promise((resolve, reject) => {
-      invoke({ deadline, ...passOn(context.requestId) }, (error, reply) => {
+      invoke({ deadline, ...passOn(context) }, (error, reply) => {
         this.#measure(startedAt, error?.code);
         if (error) reject(describe(error));
         else if (reply === undefined) reject(new Error(`${this.name} answered with nothing`));
@@ -331,29 +332,41 @@ function listUnlessEmpty(texts: string[]): string[] {
   return texts.every((text) => text === '') ? [] : texts;
 }
 
-/** The options with which a call takes along what it belongs to. */
-function passOn(requestId?: string): CallOptions {
-  return requestId === undefined && !tracing ? {} : { interceptors: [passOnFor(requestId)] };
+/** The options with which a call takes along what it belongs to, and who makes it. */
+function passOn({ requestId, userToken }: Omit<RequestContext, 'deadline'>): CallOptions {
+  const hasNothing = requestId === undefined && userToken === undefined && !ownTokens && !tracing;
+  return hasNothing ? {} : { interceptors: [passOnFor(requestId, userToken)] };
 }
 
-function passOnFor(requestId: string | undefined): Interceptor {
+function passOnFor(requestId: string | undefined, userToken: string | undefined): Interceptor {
   return (options, nextCall) => {
-    const span = tracing?.begin(rpcSpan(options.method_definition.path, 'client'));
+    const { path } = options.method_definition;
+    const span = tracing?.begin(rpcSpan(path, 'client'));
     return new InterceptingCall(nextCall(options), {
       start: (metadata, listener, next) => {
         if (requestId !== undefined) metadata.set(REQUEST_ID_HEADER, requestId);
-        if (!span) return next(metadata, listener);
-        metadata.set('traceparent', span.traceparent);
-        next(metadata, {
-          onReceiveStatus: (outcome, nextStatus) => {
-            setStatus(span, 'client', outcome.code);
-            span.end();
-            nextStatus(outcome);
-          },
-        });
+        if (span) metadata.set('traceparent', span.traceparent);
+        const begin = (token?: string) => {
+          if (token !== undefined) metadata.set('authorization', `Bearer ${token}`);
+          if (!span) return next(metadata, listener);
+          next(metadata, {
+            onReceiveStatus: (outcome, nextStatus) => {
+              setStatus(span, 'client', outcome.code);
+              span.end();
+              nextStatus(outcome);
+            },
+          });
+        };
+        if (userToken !== undefined || !ownTokens) return begin(userToken);
+        void ownTokens.current(packageOf(path)).then(begin);
       },
     });
   };
+}
+
+/** `/message_service.MessageService/SendMessage` is of the package `message_service`. */
+function packageOf(path: string): string {
+  return path.slice(1, path.indexOf('.'));
 }
 
 /** Many cancelled calls make HTTP/2 reset healthy ones, which grpc-js reports as INTERNAL (grpc-node issue 2625). */

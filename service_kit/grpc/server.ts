@@ -10,6 +10,7 @@ import {
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
+import type { AccessControl } from '../access/access-control.js';
 import type { ProcessConfig } from '../config.js';
 import type { Component, VitalDependency } from '../lifecycle.js';
 import { listenError } from '../listen.js';
@@ -22,6 +23,7 @@ export interface GrpcService {
   /** The service's full name, package included. */
   name: string;
   definition: ServiceDefinition;
+  access: AccessControl;
   /** What the service can't serve without: while one is away, health is NOT_SERVING. */
   dependencies: readonly VitalDependency[];
 }
@@ -56,12 +58,12 @@ export class GrpcServer implements Component {
     });
     this.#server.addService(
       service.definition,
-      createHandlers(createHandlerAdapters({ ...config, logger }, this.#draining.signal)),
+      createHandlers(createHandlerAdapters({ ...config, logger }, service.access, this.#draining.signal)),
     );
     this.#health = new HealthImplementation();
     this.#updateHealth();
     this.#health.addToServer(this.#server);
-    createReflection(service.name).addToServer(this.#server);
+    if (config.hasReflection) createReflection(service.name).addToServer(this.#server);
     for (const dependency of service.dependencies) dependency.onChange(() => this.#updateHealth());
   }
 

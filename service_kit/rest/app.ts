@@ -1,5 +1,8 @@
 import express, { type Express, type Request, type RequestHandler, type Response } from 'express';
 import type { z } from 'zod';
+import type { AccessControl, Credentials } from '../access/access-control.js';
+import type { Caller as KnownCaller } from '../access/callers.js';
+import { type AccessRule, onlyServices } from '../access/rules.js';
 import { ServiceError } from '../errors.js';
 import type { Dependency } from '../lifecycle.js';
 import { type Logger, SLOW_REQUEST_MS } from '../log.js';
@@ -11,7 +14,7 @@ import { serveDocumentation } from './documentation.js';
 import { answerError } from './errors.js';
 import { sendEvents, type ServerSentEvent } from './event-stream.js';
 import type { DescribedDoor } from './openapi.js';
-import { JsonText, type Operation, readInput } from './operation.js';
+import { BEARER, JsonText, type Operation, readInput } from './operation.js';
 import {
   checkLiveness,
   checkReadiness,
@@ -39,6 +42,7 @@ const BODY_LIMIT_BYTES = 100 * 1024;
 
 /** What a REST door says about its service. */
 export interface RestService extends Omit<DescribedDoor, 'operations'> {
+  access: AccessControl;
   /** What the service can't serve without. */
   dependencies: readonly Dependency[];
   /** Other services that it calls: named in `/readyz`, and never a reason for a 503. */
@@ -54,13 +58,18 @@ export interface Exchange<Caller> {
   caller: Caller;
 }
 
-/** Tells who is calling, before what is asked for is looked at. @throws {ServiceError} to turn it away. */
-export type Authenticate<Caller> = (request: Request) => Promise<Caller>;
+/**
+ * Tells who is calling, before what is asked for is looked at, and the token to show others in the caller's name.
+ *
+ * @throws {ServiceError} to turn it away.
+ */
+export type Authenticate<Caller> = (
+  request: Request,
+  context: RequestContext,
+) => Promise<{ caller: Caller; userToken?: string }>;
 
 /** Adds an operation to a door. Nothing is added before it is told what the operation does. */
 export interface OperationAdder<Input extends z.ZodObject, Content, Caller> {
-  /** Has only those served who are let in. */
-  for<Known>(authenticate: Authenticate<Known>): OperationAdder<Input, Content, Known>;
   /** Has it answered with what `handle` resolves to. */
   do(
     handle: (
@@ -79,10 +88,17 @@ export interface OperationAdder<Input extends z.ZodObject, Content, Caller> {
   ): void;
 }
 
-/** Begins to add an operation, for anyone. */
-export type On = <Input extends z.ZodObject, Content>(
-  operation: Operation<Input, Content>,
-) => OperationAdder<Input, Content, undefined>;
+/** Begins to add an operation, for those whom the rule lets in, or who are known by a way of the door's own. */
+export interface On {
+  <Input extends z.ZodObject, Content>(
+    operation: Operation<Input, Content>,
+    rule: AccessRule<z.output<Input>>,
+  ): OperationAdder<Input, Content, undefined>;
+  <Input extends z.ZodObject, Content, Caller>(
+    operation: Operation<Input, Content>,
+    authenticate: Authenticate<Caller>,
+  ): OperationAdder<Input, Content, Caller>;
+}
 
 /** Adds the operations of a service. */
 export type AddOperations = (on: On) => void;
@@ -93,7 +109,7 @@ export type AddOperations = (on: On) => void;
  */
 export function createRestApp(
   service: RestService,
-  config: { requestTimeoutMs: number; maxInFlight: number },
+  config: { requestTimeoutMs: number; maxInFlight: number; trustProxy: string[] },
   logger: Logger,
   drain: AbortSignal,
   addOperations: AddOperations,
@@ -102,6 +118,7 @@ export function createRestApp(
   const app = express();
   app.disable('x-powered-by');
   app.set('query parser', 'simple');
+  app.set('trust proxy', config.trustProxy);
   // `DELETE /notifications/` is one whose id got lost: it must not be taken for one that deletes them all.
   app.enable('strict routing');
   // Answers change all the time: to hash each for a later request costs more than it can save.
@@ -112,7 +129,16 @@ export function createRestApp(
 
   const operations: Operation[] = [];
   addProcessOperations(app, service, operations, drain);
-  addOperations(adderTo(app, operations, new InFlight(config.maxInFlight), config.requestTimeoutMs, drain));
+  addOperations(
+    adderTo(
+      app,
+      service.access,
+      operations,
+      new InFlight(config.maxInFlight),
+      config.requestTimeoutMs,
+      drain,
+    ),
+  );
 
   app.use((request) => {
     throw new ServiceError(
@@ -131,7 +157,7 @@ function addProcessOperations(
   operations: readonly Operation[],
   drain: AbortSignal,
 ): void {
-  const { name, dependencies, peers } = service;
+  const { name, access, dependencies, peers } = service;
 
   app.get(describeService.path, (_request, response) => {
     const answer: z.input<typeof describeService.success.body> = {
@@ -150,7 +176,9 @@ function addProcessOperations(
     };
     response.json(answer);
   });
-  app.get(readMetrics.path, async (_request, response) => {
+  app.get(readMetrics.path, async (request, response) => {
+    const rule = onlyServices();
+    access.check(rule, await identify(access, rule, request), undefined);
     response.type(registry.contentType).send(await registry.metrics());
   });
   app.get(checkReadiness.path, (_request, response) => {
@@ -187,6 +215,7 @@ function namesOf(dependencies: readonly Dependency[]): string[] {
 /** Makes what adds operations to `app`, and lists them in `operations`. */
 function adderTo(
   app: Express,
+  access: AccessControl,
   operations: Operation[],
   inFlight: InFlight,
   requestTimeoutMs: number,
@@ -194,19 +223,19 @@ function adderTo(
 ): On {
   const begin = <Input extends z.ZodObject, Content, Caller>(
     operation: Operation<Input, Content>,
-    authenticate: Authenticate<Caller>,
+    admit: (request: Request, context: RequestContext) => Promise<Admitted<Input, Caller>>,
   ): OperationAdder<Input, Content, Caller> => ({
-    for: (known) => begin(operation, known),
     do: (handle) => {
-      operations.push(operation);
       const { method, path, success, bodyLimitBytes = BODY_LIMIT_BYTES } = operation;
       app[method](path, express.json({ limit: bodyLimitBytes }), async (request, response) => {
-        const { requestId } = response.locals;
-        const context = { requestId, deadline: Date.now() + requestTimeoutMs };
+        const context = {
+          requestId: response.locals.requestId,
+          deadline: Date.now() + requestTimeoutMs,
+          clientAddress: await findClientAddress(request, access),
+        };
         await inFlight.run(context, async () => {
-          const caller = await authenticate(request);
-          const input = readInput(operation, request);
-          const content = await handle(input, context, { request, response, caller });
+          const { caller, userToken, input } = await admit(request, context);
+          const content = await handle(input, { ...context, userToken }, { request, response, caller });
           response.status(success.status);
           if (content === undefined) response.end();
           else if (content instanceof JsonText) response.type('json').send(content.text);
@@ -215,16 +244,76 @@ function adderTo(
       });
     },
     stream: (findEvents) => {
-      operations.push(operation);
       app.get(operation.path, async (request, response) =>
         sendEvents(request, response, drain, async (signal) => {
-          const caller = await authenticate(request);
-          return findEvents(readInput(operation, request), caller, signal);
+          const context = { deadline: Date.now() + requestTimeoutMs };
+          const { caller, input } = await admit(request, context);
+          return findEvents(input, caller, signal);
         }),
       );
     },
   });
-  return (operation) => begin(operation, async () => undefined);
+
+  function on<Input extends z.ZodObject, Content>(
+    operation: Operation<Input, Content>,
+    rule: AccessRule<z.output<Input>>,
+  ): OperationAdder<Input, Content, undefined>;
+  function on<Input extends z.ZodObject, Content, Caller>(
+    operation: Operation<Input, Content>,
+    authenticate: Authenticate<Caller>,
+  ): OperationAdder<Input, Content, Caller>;
+  function on<Input extends z.ZodObject, Content, Caller>(
+    operation: Operation<Input, Content>,
+    by: AccessRule<z.output<Input>> | Authenticate<Caller>,
+  ): OperationAdder<Input, Content, Caller | undefined> {
+    if (typeof by === 'function') {
+      operations.push(operation);
+      return begin(operation, async (request, context) => {
+        const { caller, userToken } = await by(request, context);
+        return { caller, userToken, input: readInput(operation, request) };
+      });
+    }
+    const isSecured = access.isRequired && !by.isOpen;
+    operations.push(isSecured ? { ...operation, security: BEARER } : operation);
+    return begin(operation, async (request) => {
+      const known = await identify(access, by, request);
+      const input = readInput(operation, request);
+      access.check(by, known, input);
+      return { caller: undefined, userToken: undefined, input };
+    });
+  }
+  return on;
+}
+
+/** What is known of a request once its caller is let in. */
+interface Admitted<Input extends z.ZodObject, Caller> {
+  caller: Caller;
+  userToken: string | undefined;
+  input: z.output<Input>;
+}
+
+async function identify(
+  access: AccessControl,
+  rule: AccessRule<never>,
+  request: Request,
+): Promise<KnownCaller | undefined> {
+  return access.identify(rule, credentialsOf(request)).catch((error: unknown) => {
+    // https://www.rfc-editor.org/rfc/rfc6750#section-3
+    request.res?.setHeader('WWW-Authenticate', 'Bearer');
+    throw error;
+  });
+}
+
+function credentialsOf(request: Request): Credentials {
+  return { authorization: request.headers.authorization, certifiedService: undefined };
+}
+
+/** FrontendService asks for people whose address it alone can tell. */
+async function findClientAddress(request: Request, access: AccessControl): Promise<string | undefined> {
+  const told = request.headers['x-forwarded-for'];
+  if (typeof told === 'string' && (await access.isFrom('frontend_service', credentialsOf(request))))
+    return told;
+  return request.ip;
 }
 
 /** Gives each request the id that it came with, or one of its own, and tells its caller which. */

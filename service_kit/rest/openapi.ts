@@ -7,7 +7,7 @@ import {
 } from 'zod-openapi';
 import { type ErrorKind, errorKinds } from '../errors.js';
 import { errorAnswer, PROBLEM_TYPE, problemAnswer } from './errors.js';
-import type { Answer, Operation } from './operation.js';
+import { type Answer, BEARER, type Operation } from './operation.js';
 import {
   checkLiveness,
   checkReadiness,
@@ -21,6 +21,16 @@ import { toTemplate } from './route.js';
 /** The version of the API, which follows https://semver.org: it grows with what is published, and nothing published goes. */
 const API_VERSION = '1.0.0';
 
+type SecurityScheme =
+  | { type: 'apiKey'; in: 'cookie'; name: string; description: string }
+  | { type: 'http'; scheme: 'bearer'; description: string };
+
+const bearerScheme: SecurityScheme = {
+  type: 'http',
+  scheme: 'bearer',
+  description: 'The token that logging in gives, or that of a service',
+};
+
 /** A door, as its description tells of it. */
 export interface DescribedDoor {
   /** The service's name, for people. */
@@ -28,7 +38,7 @@ export interface DescribedDoor {
   /** What the service is for, in a sentence or two. */
   description: string;
   /** How callers can show who they are, by the names that operations have for it. */
-  securitySchemes?: Record<string, { type: 'apiKey'; in: 'cookie'; name: string; description: string }>;
+  securitySchemes?: Record<string, SecurityScheme>;
   /** Whether `/` answers with a page where the caller would rather have HTML. */
   hasPage?: boolean;
   /** What the service is for. */
@@ -89,6 +99,10 @@ export function describeDoor(door: DescribedDoor): string {
     if (operation === describeService && door.hasPage) addPage(responses);
     add(operation, { ...describeForPeople(operation, PROCESS_TAG), responses });
   }
+  const usesTokens = door.operations.some(({ security }) => security === BEARER);
+  const securitySchemes = usesTokens
+    ? { ...door.securitySchemes, [BEARER]: bearerScheme }
+    : door.securitySchemes;
   const document = createDocument(
     {
       openapi: '3.1.1',
@@ -97,7 +111,7 @@ export function describeDoor(door: DescribedDoor): string {
       servers: [{ url: './' }],
       tags: [{ name: door.name }, { name: PROCESS_TAG, description: 'For those who run it' }],
       paths,
-      ...(door.securitySchemes && { components: { securitySchemes: door.securitySchemes } }),
+      ...(securitySchemes && { components: { securitySchemes } }),
     },
     documentOptions,
   );
@@ -116,7 +130,8 @@ function describeOperation(operation: Operation, tag: string): ZodOpenApiOperati
   const { params, query, headers, body } = operation.input.shape;
   const { security } = operation;
   const refusals = {
-    ...(security !== undefined && { unauthenticated: 'The caller is not signed in' }),
+    ...(security !== undefined && { unauthenticated: 'The caller has not shown who it is' }),
+    ...(security === BEARER && { forbidden: 'The caller may not do this, or not for this user' }),
     ...operation.refusals,
   };
   return {

@@ -28,6 +28,9 @@ export interface Operation<Input extends z.ZodObject = z.ZodObject, Content = un
   security?: string;
 }
 
+/** The security scheme of operations that ask for a token. */
+export const BEARER = 'bearer';
+
 /** An answer that an operation can give. */
 export interface Answer<Content = unknown> {
   status: 200 | 201 | 204 | 503;

@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
+import type { ServiceName } from '../access/callers.js';
+import { ownTokens } from '../access/identity.js';
 import { type ErrorKind, errorKinds, ServiceError } from '../errors.js';
 import type { Component, Dependency } from '../lifecycle.js';
 import type { Logger } from '../log.js';
@@ -42,11 +44,13 @@ export class RestPeer implements Component, Dependency {
 
   /**
    * @param name the peer's name, for people
+   * @param service which service it is, for its eyes alone to show who is calling
    * @param address `host:port`
    * @param timeoutMs how long a call may take, unless the caller's own deadline is sooner
    */
   constructor(
     readonly name: string,
+    private readonly service: ServiceName,
     private readonly address: string,
     private readonly timeoutMs: number,
     private readonly logger: Logger,
@@ -86,14 +90,17 @@ export class RestPeer implements Component, Dependency {
   }
 
   async #relay<Reply extends z.ZodType>(
-    { deadline, requestId }: RequestContext,
+    { deadline, requestId, userToken, clientAddress }: RequestContext,
     { method, path, body, reply }: RestCall<Reply>,
     span?: Span,
   ): Promise<z.output<Reply>> {
     const timeoutMs = Math.max(0, Math.min(deadline - Date.now(), this.timeoutMs));
+    const token = userToken ?? (await ownTokens?.current(this.service));
     const response = await this.#measure(method, path, {
       method,
       headers: {
+        ...(token !== undefined && { Authorization: `Bearer ${token}` }),
+        ...(clientAddress !== undefined && { 'X-Forwarded-For': clientAddress }),
         ...(requestId === undefined ? {} : { [REQUEST_ID_HEADER]: requestId }),
         ...(span && { traceparent: span.traceparent }),
         ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),

@@ -13,7 +13,7 @@ describe.skipIf(chromiumPath === undefined)('the page, while services are away',
   let bob: Person;
 
   beforeEach(async () => {
-    suite = await Suite.start({ environment: { SESSION_SECRET: 'x'.repeat(32), PEER_TIMEOUT_MS: '1500' } });
+    suite = await Suite.start({ environment: { PEER_TIMEOUT_MS: '1500' } });
     clients = connect(suite.addresses, suite.redis);
     await suite.waitUntilReady();
     alice = await visit(suite.addresses.frontend_service_api, 'Alice');

@@ -50,7 +50,7 @@ for (const { service, ask } of doors) {
       for (const { route, method, path, operation } of await readOperations(ask)) {
         const isSecured = operation.security !== undefined;
         expect('401' in operation.responses, route).toBe(
-          isSecured || /login|POST \/api\/session/.test(route),
+          isSecured || /login|POST \/(api\/session|sessions|token|logout)/.test(route),
         );
         if (!isSecured) continue;
         const answer = await ask()[method](path.replace('{email}', 'nobody@example.com'));

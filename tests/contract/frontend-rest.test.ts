@@ -1,4 +1,3 @@
-import { SignJWT } from 'jose';
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { z } from 'zod';
 import { isFrontendRestAbsent } from '../helpers/absent.js';
@@ -139,12 +138,15 @@ describe.skipIf(isFrontendRestAbsent)('the REST door for browsers', () => {
       expectRefusal(sent, 401);
     });
 
-    it('logs out: the cookie is gone', async () => {
-      const response = await ask(alices, 'delete', '/session');
+    it('logs out: the cookie is gone, and of no use to whoever has kept it', async () => {
+      const cookie = await signIn(addresses.frontend_service_api, alice);
+      const response = await ask(cookie, 'delete', '/session');
       expect(response.status).toBe(204);
       expect(response.headers['set-cookie']).toEqual([
         expect.stringMatching(/^inbox_session=;.*Expires=Thu, 01 Jan 1970/),
       ]);
+      expectRefusal(await ask(cookie, 'get', '/conversations'), 401);
+      expect((await ask(alices, 'get', '/conversations')).status).toBe(200);
     });
   });
 
@@ -154,27 +156,19 @@ describe.skipIf(isFrontendRestAbsent)('the REST door for browsers', () => {
       expectRefusal(await request.send(body), 401);
     });
 
-    it('is refused with a token that was forged, altered or not signed', async () => {
+    it('is refused with a cookie that was forged or altered', async () => {
       const [name = '', token = ''] = alices.split('=');
-      const [header = '', payload = '', signature = ''] = token.split('.');
-      const forge = async (key: string) =>
-        new SignJWT({ name: 'Bob' })
-          .setProtectedHeader({ alg: 'HS256' })
-          .setSubject(bob.email)
-          .setAudience('inbox')
-          .setExpirationTime('1h')
-          .sign(new TextEncoder().encode(key));
-      const asBob = Buffer.from(
-        JSON.stringify({ ...JSON.parse(Buffer.from(payload, 'base64url').toString()), sub: bob.email }),
-      ).toString('base64url');
-      const unsigned = Buffer.from('{"alg":"none"}').toString('base64url');
+      const [id = '', secret = ''] = token.split('.');
+      const [bobsId = ''] = bobs.slice(bobs.indexOf('=') + 1).split('.');
       for (const forged of [
         '',
         'x',
-        await forge('x'.repeat(32)),
-        `${header}.${asBob}.${signature}`,
-        `${unsigned}.${asBob}.`,
-        `${header}.${payload}.`,
+        '.',
+        id,
+        `${id}.`,
+        `.${secret}`,
+        `${id}.${secret}x`,
+        `${bobsId}.${secret}`,
       ]) {
         expectRefusal(await ask(`${name}=${forged}`, 'get', '/conversations'), 401);
       }

@@ -1,15 +1,13 @@
-import { SignJWT } from 'jose';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Account, connect } from '../helpers/clients.js';
 import { expectRefusal } from '../helpers/expectations.js';
 import { EventStream, signIn } from '../helpers/inbox.js';
+import { restClient } from '../helpers/rest.js';
 import { Suite } from '../helpers/suite.js';
 import { waitFor } from '../helpers/wait-for.js';
 
 const alice = { email: 'alice@example.com', password: 'wonderland', name: 'Alice' };
 const bob = { email: 'bob@example.com', password: 'builder', name: 'Bob' };
-
-const SECRET = 'x'.repeat(32);
 
 let suite: Suite;
 let clients: ReturnType<typeof connect>;
@@ -21,7 +19,7 @@ let streams: EventStream[];
 beforeEach(async () => {
   suite = await Suite.start({
     twice: ['frontend_service_grpc', 'frontend_service_api'],
-    environment: { SESSION_SECRET: SECRET, PEER_TIMEOUT_MS: '1500' },
+    environment: { PEER_TIMEOUT_MS: '1500' },
     processEnvironment: { frontend_service_api: { MAX_WATCHES: '4', MAX_WATCHES_PER_USER: '3' } },
   });
   clients = connect(suite.addresses, suite.redis);
@@ -144,18 +142,30 @@ test('what a Redis without its data knows nothing of is no place to resume from:
   await expectIds(stream, ['1', '2', '1']);
 });
 
-test('a stream ends with its session', async () => {
-  const expiring = await new SignJWT({ name: bob.name })
-    .setProtectedHeader({ alg: 'HS256' })
-    .setSubject(bob.email)
-    .setAudience('inbox')
-    .setExpirationTime('2s')
-    .sign(new TextEncoder().encode(SECRET));
-  const stream = await open(doors[0], `inbox_session=${expiring}`);
-  await stream.ended;
-  expect(stream.has('live')).toBe(true);
-  const again = await clients.rest.frontend().get('/api/events').set('Cookie', `inbox_session=${expiring}`);
+test('a stream ends with its session, at whichever replica that is ended', async () => {
+  const mine = await openLive(doors[0]);
+  const otherSession = await signIn(doors[0], bob);
+  const other = await open(doors[0], otherSession);
+  await waitFor(() => other.has('live'), { what: 'the other stream is live' });
+
+  await restClient('frontend_service_api', doors[1]).delete('/api/session').set('Cookie', cookie).expect(204);
+  await mine.ended;
+  const again = await clients.rest.frontend().get('/api/events').set('Cookie', cookie);
   expectRefusal(again, 401, /sign in again/);
+
+  await write(1);
+  await expectIds(other, ['1']);
+});
+
+test('a new password ends every session', async () => {
+  const stream = await openLive(doors[0]);
+  await clients.rest.users().put(`/users/${bob.email}`).send({ password: 'another one' }).expect(200);
+  await stream.ended;
+  expectRefusal(
+    await clients.rest.frontend().get('/api/session').set('Cookie', cookie),
+    401,
+    /sign in again/,
+  );
 });
 
 test('streams beyond the bounds are a 429: those of one user, and all', async () => {

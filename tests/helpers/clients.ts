@@ -92,6 +92,8 @@ export function connect(addresses: Addresses, redisAddress: { host: string; port
     grpc: {
       users: {
         AuthenticateUser: unary('user_service_grpc', users.AuthenticateUser),
+        RefreshToken: unary('user_service_grpc', users.RefreshToken),
+        LogOut: unary('user_service_grpc', users.LogOut),
         CheckUserExists: unary('user_service_grpc', users.CheckUserExists),
         CheckUsersExist: unary('user_service_grpc', users.CheckUsersExist),
         CheckUsersExistStream: stream('user_service_grpc', users.CheckUsersExistStream),

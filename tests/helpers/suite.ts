@@ -31,6 +31,8 @@ export interface SuiteOptions {
   environment?: Record<string, string>;
   /** More environment variables for single processes. */
   processEnvironment?: Partial<Record<ProcessName, Record<string, string>>>;
+  /** Has all callers show who they are; the services know each other by the keys in this folder. */
+  serviceKeysFolder?: string;
   /** Has a second replica of these processes; the others know both. */
   twice?: readonly ProcessName[];
   /** `none` leaves Redis away until `suite.redis.start()`; `running` unless told. */
@@ -59,13 +61,14 @@ export class Suite {
 
   /** Starts it. When this returns the processes are spawned, not yet ready: see `waitUntilReady`. */
   static async start(options: SuiteOptions = {}): Promise<Suite> {
-    const layout = await findLayout();
+    const layout = { ...(await findLayout()), serviceKeysFolder: options.serviceKeysFolder };
     const redisOptions = options.redisOptions?.(layout.redis.port) ?? {};
     const suite = new Suite(layout, await mkdtemp(join(tmpdir(), 'messaging-suite-')), redisOptions);
     try {
       if (options.redis !== 'none') await suite.redis.start();
       const replicas = await suite.#planReplicas(options.twice ?? []);
       const environmentFor = (name: ProcessName) => ({
+        ...(options.serviceKeysFolder !== undefined && { AUTH_MODE: 'required' }),
         ...suite.#replicaEnvironment(),
         ...options.environment,
         ...options.processEnvironment?.[name],

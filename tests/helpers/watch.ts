@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import type { Client, StatusObject } from '@grpc/grpc-js';
+import { type Client, Metadata, type StatusObject } from '@grpc/grpc-js';
 import type { ProtoGrpcType } from '@messaging/proto_definitions/frontend';
 import type { Notification__Output as Notification } from '@messaging/proto_definitions/frontend_service/Notification';
 import type { WatchNotificationsRequest } from '@messaging/proto_definitions/frontend_service/WatchNotificationsRequest';
@@ -17,13 +17,20 @@ export interface NotificationWatch {
   cancel(): void;
 }
 
-/** Watches a user's notifications. */
-export function watchNotifications(channel: Client, request: WatchNotificationsRequest): NotificationWatch {
+/** Watches a user's notifications. @param headers what the call shows besides */
+export function watchNotifications(
+  channel: Client,
+  request: WatchNotificationsRequest,
+  headers: Record<string, string> = {},
+): NotificationWatch {
+  const metadata = new Metadata();
+  for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
   const stream = channel.makeServerStreamRequest(
     WatchNotifications.path,
     WatchNotifications.requestSerialize,
     WatchNotifications.responseDeserialize,
     request,
+    metadata,
   );
   const shown: Notification[] = [];
   stream.on('data', (notification: Notification) => shown.push(notification));

@@ -9,6 +9,7 @@ import { Peer } from '@messaging/service_kit/grpc/peer';
 import { loadProto } from '@messaging/service_kit/grpc/proto';
 import { createLogger } from '@messaging/service_kit/log';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { anyone, openAccess } from '../helpers/access.js';
 import { z } from 'zod';
 import { waitFor } from '../helpers/wait-for.js';
 
@@ -39,6 +40,7 @@ async function serve(receive: Receive, methods: ('unary' | 'stream')[], port = 0
   drain = new AbortController();
   const { unary, stream } = createHandlerAdapters(
     { maxInFlight: 100, requestTimeoutMs: 10_000, logger },
+    openAccess,
     drain.signal,
   );
   const handle =
@@ -50,12 +52,15 @@ async function serve(receive: Receive, methods: ('unary' | 'stream')[], port = 0
   const { ReceiveNotifications, ReceiveNotificationsStream } = FrontendService.service;
   server = new Server();
   if (methods.includes('unary')) {
-    server.addService({ ReceiveNotifications }, { ReceiveNotifications: unary(request, handle('unary')) });
+    server.addService(
+      { ReceiveNotifications },
+      { ReceiveNotifications: unary(request, anyone, handle('unary')) },
+    );
   }
   if (methods.includes('stream')) {
     server.addService(
       { ReceiveNotificationsStream },
-      { ReceiveNotificationsStream: stream(request, handle('stream')) },
+      { ReceiveNotificationsStream: stream(request, anyone, handle('stream')) },
     );
   }
   return new Promise((resolve, reject) => {

@@ -6,6 +6,7 @@ import { loadProto } from '@messaging/service_kit/grpc/proto';
 import { createLogger } from '@messaging/service_kit/log';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { z } from 'zod';
+import { anyone, openAccess } from '../helpers/access.js';
 import { waitFor } from '../helpers/wait-for.js';
 
 const { FrontendService } = loadProto<ProtoGrpcType>('frontend.proto').frontend_service;
@@ -32,13 +33,16 @@ beforeEach(async () => {
   pieces = { given: 0, isOver: false };
   const { serverStream } = createHandlerAdapters(
     { maxInFlight: 100, requestTimeoutMs: 10_000, logger, slowCallerMs: 200 },
+    openAccess,
     new AbortController().signal,
   );
   server = new Server();
   const { WatchNotifications } = FrontendService.service;
   server.addService(
     { WatchNotifications },
-    { WatchNotifications: serverStream(z.object({}), async (_request, signal) => givePieces(signal)) },
+    {
+      WatchNotifications: serverStream(z.object({}), anyone, async (_request, signal) => givePieces(signal)),
+    },
   );
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) => {

@@ -1,3 +1,4 @@
+import { anyone, onlyServices, ownerOf } from '@messaging/service_kit/access/rules';
 import { ServiceError } from '@messaging/service_kit/errors';
 import type { Component } from '@messaging/service_kit/lifecycle';
 import type { Logger } from '@messaging/service_kit/log';
@@ -7,9 +8,22 @@ import type { UserServiceConfig } from '../config.js';
 import { createUserService } from '../service.js';
 import * as operations from './operations.js';
 
+/** Those who let nobody in any more with a token of a session that has ended. */
+const ALL_SERVICES = ['message_service', 'notification_service', 'frontend_service'] as const;
+
 /** Creates the REST door of UserService and all that it needs, in the order to start. */
 export function createRestApp(config: UserServiceConfig, logger: Logger): Component[] {
-  const { users, redis, notificationService, components } = createUserService(config, logger);
+  const { users, sessions, access, redis, notificationService, components } = createUserService(
+    config,
+    logger,
+  );
+
+  const beginSession = async ({ email, password }: { email: string; password: string }) => {
+    const found = await users.authenticate(email, password);
+    const tokens = found && (await sessions.begin(email, found.version));
+    if (!tokens) throw wrongCredentials();
+    return { user: found.user, ...tokens };
+  };
 
   const server = new RestServer(
     config,
@@ -17,16 +31,17 @@ export function createRestApp(config: UserServiceConfig, logger: Logger): Compon
     {
       name: 'UserService',
       description: 'Who has an account: it creates, changes and deletes users, and checks their passwords.',
+      access,
       dependencies: [redis],
       peers: [notificationService],
     },
     (on) => {
-      on(operations.createUser).do(async ({ body }, context) => {
+      on(operations.createUser, anyone).do(async ({ body }, context) => {
         await asBadRequest(users.createUser(body, context));
         return { success: true, message: 'User created' };
       });
 
-      on(operations.listUsers).do(async ({ query }) => {
+      on(operations.listUsers, onlyServices()).do(async ({ query }) => {
         const page = await users.listUsers(toPageRequest(query));
         return {
           success: true,
@@ -37,30 +52,68 @@ export function createRestApp(config: UserServiceConfig, logger: Logger): Compon
       });
 
       // Before those with an address in the path, which would take the word `email` for one.
-      on(operations.updateNamedUser).do(async ({ body }, context) => {
+      on(
+        operations.updateNamedUser,
+        ownerOf(({ body }) => body.email),
+      ).do(async ({ body }, context) => {
         await asBadRequest(users.updateUser(body.email, body.data, context));
         return { success: true, message: 'User updated' };
       });
 
-      on(operations.deleteNamedUser).do(async ({ body }) => users.deleteUser(body.email));
+      on(
+        operations.deleteNamedUser,
+        ownerOf(({ body }) => body.email),
+      ).do(async ({ body }) => users.deleteUser(body.email));
 
-      on(operations.getUser).do(async ({ params }) => ({
+      on(
+        operations.getUser,
+        ownerOf(({ params }) => params.email),
+      ).do(async ({ params }) => ({
         success: true,
         message: 'User found',
         user: await users.getUser(params.email),
       }));
 
-      on(operations.updateUser).do(async ({ params, body }, context) => {
+      on(
+        operations.updateUser,
+        ownerOf(({ params }) => params.email),
+      ).do(async ({ params, body }, context) => {
         await asBadRequest(users.updateUser(params.email, body, context));
         return { success: true, message: 'User updated' };
       });
 
-      on(operations.deleteUser).do(async ({ params }) => users.deleteUser(params.email));
+      on(
+        operations.deleteUser,
+        ownerOf(({ params }) => params.email),
+      ).do(async ({ params }) => users.deleteUser(params.email));
 
-      on(operations.logIn).do(async ({ body }) => {
-        const user = await users.authenticate(body.email, body.password);
-        if (!user) throw new ServiceError('unauthenticated', 'The email or the password is wrong');
-        return { success: true, message: 'The password is right', user };
+      on(operations.logIn, anyone).do(async ({ body }) => {
+        const answer = { success: true as const, message: 'The password is right' };
+        if (access.isRequired) return { ...answer, ...(await beginSession(body)) };
+        const found = await users.authenticate(body.email, body.password);
+        if (!found) throw wrongCredentials();
+        return { ...answer, user: found.user };
+      });
+
+      on(operations.beginSession, anyone).do(async ({ body }) => ({
+        success: true,
+        message: 'The session has begun',
+        ...(await beginSession(body)),
+      }));
+
+      on(operations.refreshToken, anyone).do(async ({ body }) => ({
+        success: true,
+        message: 'The session goes on',
+        ...(await sessions.refresh(body.refresh_token)),
+      }));
+
+      on(operations.logOut, anyone).do(async ({ body }) => sessions.end(body.refresh_token));
+
+      on(operations.listTokenKeys, anyone).do(async () => sessions.publicKeys());
+
+      on(operations.listEndedSessions, onlyServices(...ALL_SERVICES)).do(async ({ query }) => {
+        const { sessions: ended, nextAfter, hasMore } = await sessions.listEnded(query.after);
+        return { sessions: ended, next_after: nextAfter, has_more: hasMore };
       });
     },
   );
@@ -76,4 +129,8 @@ async function asBadRequest<Result>(work: Promise<Result>): Promise<Result> {
       throw new ServiceError('invalid', error.message);
     throw error;
   }
+}
+
+function wrongCredentials(): ServiceError {
+  return new ServiceError('unauthenticated', 'The email or the password is wrong');
 }

@@ -1,6 +1,7 @@
+import { ENDED_SESSIONS_PATH, endedSessions, KEYS_PATH } from '@messaging/service_kit/access/authority';
 import { requiredEmail } from '@messaging/service_kit/email';
 import { nextPageToken, pageQuery } from '@messaging/service_kit/paging';
-import { noContent, type Operation } from '@messaging/service_kit/rest/operation';
+import { noContent, noInput, type Operation } from '@messaging/service_kit/rest/operation';
 import { z } from 'zod';
 import { newUser, userChanges } from '../domain/user.js';
 
@@ -98,12 +99,100 @@ export const deleteNamedUser = {
   refusals: noSuchUser,
 } satisfies Operation;
 
+const tokens = {
+  token: z.string().meta({ description: 'For `Authorization: Bearer `, until it ends' }),
+  expires_at: z.string().meta({ description: 'When it ends: ISO 8601, in UTC' }),
+  refresh_token: z.string().meta({ description: 'For the next token, as long as the session goes on' }),
+  refresh_expires_at: z
+    .string()
+    .meta({ description: 'When the session ends unless it is used again: ISO 8601, in UTC' }),
+};
+const session = z.object({ body: z.object({ refresh_token: z.string().min(1, 'is required') }) });
+const hasEnded = { unauthenticated: 'The session has ended, or there has never been one' };
+
+const credentials = z.object({
+  body: z.object({ email, password: z.string().min(1, 'is required') }),
+});
+const wrong = { unauthenticated: 'The email or the password is wrong' };
+const sessionAnswer = z.object({ success, message, user, ...tokens });
+
 export const logIn = {
   id: 'logIn',
   method: 'post',
   path: '/login',
   summary: "Check a user's password",
-  input: z.object({ body: z.object({ email, password: z.string().min(1, 'is required') }) }),
-  success: { status: 200, description: 'The password is right', body: z.object({ success, message, user }) },
-  refusals: { unauthenticated: 'The email or the password is wrong' },
+  description:
+    'Where tokens are asked for (`AUTH_MODE=required`), this begins a session, too, as `POST /sessions` does.',
+  input: credentials,
+  success: {
+    status: 200,
+    description: 'The password is right',
+    body: z.object({ success, message, user, ...z.object(tokens).partial().shape }),
+  },
+  refusals: wrong,
+} satisfies Operation;
+
+export const beginSession = {
+  id: 'beginSession',
+  method: 'post',
+  path: '/sessions',
+  summary: 'Log in: begin a session',
+  input: credentials,
+  success: { status: 201, description: 'The session has begun', body: sessionAnswer },
+  refusals: wrong,
+} satisfies Operation;
+
+export const refreshToken = {
+  id: 'refreshToken',
+  method: 'post',
+  path: '/token',
+  summary: 'Get the next token of a session, which goes on',
+  input: session,
+  success: {
+    status: 200,
+    description: 'The next token',
+    body: sessionAnswer,
+  },
+  refusals: hasEnded,
+} satisfies Operation;
+
+export const logOut = {
+  id: 'logOut',
+  method: 'post',
+  path: '/logout',
+  summary: 'End a session',
+  description: 'Its tokens are good no longer: here at once, and elsewhere within five seconds.',
+  input: session,
+  success: noContent('The session has ended'),
+  refusals: hasEnded,
+} satisfies Operation;
+
+export const listTokenKeys = {
+  id: 'listTokenKeys',
+  method: 'get',
+  path: KEYS_PATH,
+  summary: 'Read the keys by which tokens are known, as a JSON Web Key Set',
+  input: noInput,
+  success: {
+    status: 200,
+    description: 'The public keys',
+    body: z.object({ keys: z.array(z.looseObject({ kid: z.string(), kty: z.string() })) }),
+  },
+} satisfies Operation;
+
+export const listEndedSessions = {
+  id: 'listEndedSessions',
+  method: 'get',
+  path: ENDED_SESSIONS_PATH,
+  summary: 'Read which sessions have ended before their time, for services that let their users in',
+  input: z.object({
+    query: z.object({
+      after: z
+        .string()
+        .regex(/^(\d{1,20}-\d{1,20})?$/, 'must be a next_after that was given before')
+        .default('')
+        .meta({ description: 'The `next_after` of the answer before' }),
+    }),
+  }),
+  success: { status: 200, description: 'Those that ended since', body: endedSessions },
 } satisfies Operation;

@@ -10,18 +10,29 @@ export const MAX_PASSWORD_BYTES = 72;
 /** How long a thread rests after each password, as a share of what that took: log-ins without pause leave others room. */
 const REST_SHARE = 0.15;
 
+const segmenter = new Intl.Segmenter();
+
 /** Hashes and checks passwords off the event loop, a bounded number at a time. */
 export class Passwords {
   readonly #limit: LimitFunction;
   readonly #cost: number;
   readonly #queueLength: number;
+  readonly #minLength: number;
   #decoy: Promise<string> | undefined;
 
-  constructor(options: { cost: number; concurrency: number; queueLength: number }) {
+  constructor(options: { cost: number; concurrency: number; queueLength: number; minLength: number }) {
     this.#cost = options.cost;
     this.#limit = pLimit(options.concurrency);
     this.#queueLength = options.queueLength;
+    this.#minLength = options.minLength;
     queuedItems.add({ target: 'bcrypt' }, () => this.#limit.pendingCount);
+  }
+
+  /** @throws {ServiceError} `invalid` for a new password that is too short. */
+  checkLength(password: string): void {
+    // What a person takes for a character.
+    if ([...segmenter.segment(password)].length >= this.#minLength) return;
+    throw new ServiceError('invalid', `password must be at least ${this.#minLength} characters`);
   }
 
   /** @throws {ServiceError} `tooMany` when too many already wait. */

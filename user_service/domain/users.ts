@@ -28,8 +28,13 @@ export class Users {
     private readonly subscriptions: Outbox<PendingSubscription>,
   ) {}
 
-  /** Creates an account and subscribes it to notifications. @throws {ServiceError} `conflict` when the email is taken. */
+  /**
+   * Creates an account and subscribes it to notifications.
+   *
+   * @throws {ServiceError} `conflict` when the email is taken; `invalid` when the password is too short.
+   */
   async createUser({ email, password, name }: NewUser, context: RequestContext): Promise<User> {
+    this.passwords.checkLength(password);
     // Spares the hash for an email that is plainly taken; only createUser below decides.
     if (await this.store.userExists(email)) throw emailTaken();
     const record = { name, email, password: await this.passwords.hash(password) };
@@ -55,21 +60,23 @@ export class Users {
   }
 
   /**
-   * Merges `changes` into an account; everything else about it stays.
+   * Merges `changes` into an account; everything else about it stays. A new password or email ends all of its sessions.
    *
-   * @throws {ServiceError} `notFound`; `conflict` when the new email is another account's; `unavailable` when others
+   * @throws {ServiceError} `notFound`; `invalid` when the password is too short; `conflict` when the new email is another account's; `unavailable` when others
    *   kept changing the account until the deadline.
    */
   async updateUser(email: string, changes: UserChanges, context: RequestContext): Promise<User> {
     await this.#getRecord(email);
     const { password, ...plain } = changes;
+    if (password !== undefined) this.passwords.checkLength(password);
     const changed =
       password === undefined ? plain : { ...plain, password: await this.passwords.hash(password) };
 
     while (Date.now() < context.deadline) {
       const { record, version } = await this.#getRecord(email);
       const next = { ...record, ...changed };
-      const outcome = await this.store.replaceUser(email, version, next);
+      const endsSessions = next.password !== record.password || next.email !== email;
+      const { outcome } = await this.store.replaceUser(email, version, next, endsSessions);
       if (outcome === 'replaced') return toUser(next);
       if (outcome === 'taken') throw emailTaken();
       // Others have changed it in between. Waiting at random lets one of those who try again get through.
@@ -81,30 +88,37 @@ export class Users {
     );
   }
 
-  /** @throws {ServiceError} `notFound`. */
+  /** Deletes an account, and ends its sessions. @throws {ServiceError} `notFound`. */
   async deleteUser(email: string): Promise<void> {
     if (!(await this.store.deleteUser(email))) throw noSuchUser();
   }
 
   /**
-   * Finds the account that these credentials open, if they open any. Takes the same time whether or not the
-   * account exists. A password that was hashed at a lower cost than today's is hashed anew.
+   * Finds the account that these credentials open, if they open any, and what tells whether it changes after that. Takes
+   * the same time whether or not the account exists. A password that was hashed at a lower cost than today's is hashed anew.
    */
-  async authenticate(email: string, password: string): Promise<User | undefined> {
+  async authenticate(email: string, password: string): Promise<{ user: User; version: string } | undefined> {
     const found = await this.store.findUser(email);
     const isMatch = await this.passwords.matches(password, found?.record.password);
     if (!found || !isMatch) return undefined;
-    if (this.passwords.isOutdated(found.record.password)) await this.#hashAnew(email, found, password);
-    return toUser(found.record);
+    const isOutdated = this.passwords.isOutdated(found.record.password);
+    const version = isOutdated ? await this.#hashAnew(email, found, password) : found.version;
+    return { user: toUser(found.record), version };
   }
 
-  /** Does so unless the account has changed in between, or there is too much to do: then with the next log-in. */
-  async #hashAnew(email: string, { record, version }: StoredUser, password: string): Promise<void> {
+  /**
+   * Does so unless the account has changed in between, or there is too much to do: then with the next log-in.
+   *
+   * @returns the version that the account has then
+   */
+  async #hashAnew(email: string, { record, version }: StoredUser, password: string): Promise<string> {
     try {
-      const hash = await this.passwords.hash(password);
-      await this.store.replaceUser(email, version, { ...record, password: hash });
+      const next = { ...record, password: await this.passwords.hash(password) };
+      const { outcome, version: nextVersion } = await this.store.replaceUser(email, version, next);
+      return outcome === 'replaced' ? nextVersion : version;
     } catch (error) {
       if (!isTransient(toServiceError(error))) throw error;
+      return version;
     }
   }
 

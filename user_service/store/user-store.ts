@@ -5,6 +5,7 @@ import { defineScript } from '@messaging/service_kit/redis/script';
 import type { RequestContext } from '@messaging/service_kit/request';
 import { z } from 'zod';
 import { type UserRecord, userRecord } from '../domain/user.js';
+import { endSessionsLua, SESSION_PREFIX, sessionKeys } from './session-store.js';
 
 /** The database that holds the accounts. */
 export const USER_DATABASE = 0;
@@ -30,7 +31,11 @@ export class UserStore {
   /** Looks up together what is asked at the same time. */
   readonly #lookUps: Coalescer<string, boolean>;
 
-  constructor(connection: RedisConnection) {
+  /** @param tokenLifetimeMs for how long a token of an ended session may be around */
+  constructor(
+    connection: RedisConnection,
+    private readonly tokenLifetimeMs: number,
+  ) {
     this.#connection = connection;
     this.#lookUps = new Coalescer({
       name: 'Redis',
@@ -72,22 +77,35 @@ export class UserStore {
     return entryId || undefined;
   }
 
-  /** Replaces an account's record, under its new email if it has one, provided that it is still `version`. */
+  /**
+   * Replaces an account's record, under its new email if it has one, provided that it is still `version`; in the same step
+   * all of its sessions end, where they are to.
+   *
+   * @returns the version that it has then
+   */
   async replaceUser(
     email: string,
     version: string,
     next: UserRecord,
-  ): Promise<'replaced' | 'changed' | 'taken'> {
-    return this.#connection.run(
+    endsSessions = false,
+  ): Promise<{ outcome: 'replaced' | 'changed' | 'taken'; version: string }> {
+    const nextVersion = JSON.stringify(next);
+    const outcome = await this.#connection.run(
       replaceUserScript,
-      [key.user(email), key.user(next.email), key.index],
-      [version, JSON.stringify(next), email, next.email],
+      [key.user(email), key.user(next.email), key.index, ...sessionKeys(email)],
+      [version, nextVersion, email, next.email, Number(endsSessions), SESSION_PREFIX, this.tokenLifetimeMs],
     );
+    return { outcome, version: nextVersion };
   }
 
-  /** Resolves to false when there was no such account. */
+  /** Deletes an account, and ends its sessions. Resolves to false when there was no such account. */
   async deleteUser(email: string): Promise<boolean> {
-    return (await this.#connection.run(deleteUserScript, [key.user(email), key.index], [email])) === 1;
+    const deleted = await this.#connection.run(
+      deleteUserScript,
+      [key.user(email), key.index, ...sessionKeys(email)],
+      [email, SESSION_PREFIX, this.tokenLifetimeMs],
+    );
+    return deleted === 1;
   }
 
   /** Reads up to `count` accounts in the order of their emails, from the first after `after`. */
@@ -148,15 +166,21 @@ const replaceUserScript = defineScript(
   'replaceUser',
   z.enum(['replaced', 'changed', 'taken']),
   `
-  redis.call('ZCARD', KEYS[3])
-  if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 'changed' end
-  if KEYS[1] ~= KEYS[2] then
-    if redis.call('EXISTS', KEYS[2]) == 1 then return 'taken' end
-    redis.call('DEL', KEYS[1])
-    redis.call('ZREM', KEYS[3], ARGV[3])
-    redis.call('ZADD', KEYS[3], 0, ARGV[4])
+  ${endSessionsLua}
+  local old, new, index, sessions, ended = unpack(KEYS)
+  local version, record, old_email, new_email, ends_sessions, prefix, token_lifetime = unpack(ARGV)
+  redis.call('ZCARD', index)
+  if redis.call('GET', old) ~= version then return 'changed' end
+  if old ~= new then
+    if redis.call('EXISTS', new) == 1 then return 'taken' end
+    redis.call('DEL', old)
+    redis.call('ZREM', index, old_email)
+    redis.call('ZADD', index, 0, new_email)
   end
-  redis.call('SET', KEYS[2], ARGV[2])
+  redis.call('SET', new, record)
+  if ends_sessions == '1' then
+    end_sessions(sessions, ended, redis.call('ZRANGE', sessions, 0, -1), prefix, token_lifetime)
+  end
   return 'replaced'
   `,
 );
@@ -165,7 +189,11 @@ const deleteUserScript = defineScript(
   'deleteUser',
   z.number(),
   `
-  redis.call('ZREM', KEYS[2], ARGV[1])
-  return redis.call('DEL', KEYS[1])
+  ${endSessionsLua}
+  local user, index, sessions, ended = unpack(KEYS)
+  local email, prefix, token_lifetime = unpack(ARGV)
+  redis.call('ZREM', index, email)
+  end_sessions(sessions, ended, redis.call('ZRANGE', sessions, 0, -1), prefix, token_lifetime)
+  return redis.call('DEL', user)
   `,
 );

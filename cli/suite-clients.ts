@@ -1,8 +1,7 @@
-import { resolve } from 'node:path';
 import { loadIdentity } from '@messaging/service_kit/access/identity';
 import { createLogger } from '@messaging/service_kit/log';
 import type { RequestContext } from '@messaging/service_kit/request';
-import { addressOf, type Layout, loadEnvironmentFile, readLayout } from '#scripts/suite';
+import { addressOf, type Layout, loadEnvironmentFile, readLayout, readOperatorKeyFile } from '#scripts/suite';
 import { FrontendServiceClient } from './clients/frontend-service.js';
 import { MessageServiceClient } from './clients/message-service.js';
 import { NotificationServiceClient } from './clients/notification-service.js';
@@ -26,10 +25,7 @@ export class SuiteClients {
 
   /** Takes the operator's key, where there is one: it opens what callers have to show something for. @throws {ConfigError} */
   async identify(): Promise<void> {
-    const folder = this.layout.serviceKeysFolder;
-    const { SERVICE_KEY } = process.env;
-    const file = SERVICE_KEY || (folder === undefined ? undefined : resolve(folder, 'operator.json'));
-    await loadIdentity({ mode: 'open', serviceKeyFile: file, serviceKeysFile: undefined });
+    await loadIdentity({ serviceKeyFile: readOperatorKeyFile(process.env), serviceKeysFile: undefined });
   }
 
   async userService(): Promise<UserServiceClient> {

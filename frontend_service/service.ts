@@ -67,9 +67,10 @@ export function createInboxService(config: FrontendServiceConfig, logger: Logger
   // Asked in either mode: a session that has ended is refused here.
   const authority = new RemoteAuthority(users.peer, logger);
   const sessions = new Sessions(users, authority);
+  const isRequired = config.access.mode === 'required';
   return {
     users,
-    access: new AccessControl('frontend_service', config.access, authority, logger),
+    access: new AccessControl('frontend_service', isRequired ? authority : undefined, logger),
     sessions,
     inbox: new Inbox(messages, notifications),
     liveEvents: new LiveEvents(feed, notifications, sessions, config, logger),

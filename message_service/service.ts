@@ -1,6 +1,6 @@
 import type { AccessControl } from '@messaging/service_kit/access/access-control';
 import { createRemoteAccess } from '@messaging/service_kit/access/remote-access';
-import type { Component } from '@messaging/service_kit/lifecycle';
+import type { Component, Dependency } from '@messaging/service_kit/lifecycle';
 import type { Logger } from '@messaging/service_kit/log';
 import { RedisConnection } from '@messaging/service_kit/redis/connection';
 import { Outbox } from '@messaging/service_kit/redis/outbox';
@@ -17,8 +17,7 @@ export interface MessageService {
   messages: Messages;
   access: AccessControl;
   redis: RedisConnection;
-  userService: UserGateway['peer'];
-  notificationService: NotificationGateway['peer'];
+  peers: Dependency[];
   /** What the domain needs running, in the order to start. */
   components: Component[];
 }
@@ -38,13 +37,12 @@ export function createMessageService(config: MessageServiceConfig, logger: Logge
     deliver: (entry, context) => notifications.createNotification(entry, context),
   });
   const notifier = new Notifier(outbox, notifications, config.notifyWaitMs);
-  const { access, components } = createRemoteAccess('message_service', config, logger);
+  const { access, ...remote } = createRemoteAccess('message_service', config, logger);
   return {
     messages: new Messages(new MessageStore(redis), users, notifier, config.times),
     access,
     redis,
-    userService: users.peer,
-    notificationService: notifications.peer,
-    components: [redis, ...components, users.peer, notifications.peer, outbox],
+    peers: [users.peer, notifications.peer, ...remote.peers],
+    components: [redis, ...remote.components, users.peer, notifications.peer, outbox],
   };
 }

@@ -1,6 +1,6 @@
 import type { AccessControl } from '@messaging/service_kit/access/access-control';
 import { createRemoteAccess } from '@messaging/service_kit/access/remote-access';
-import type { Component } from '@messaging/service_kit/lifecycle';
+import type { Component, Dependency } from '@messaging/service_kit/lifecycle';
 import type { Logger } from '@messaging/service_kit/log';
 import { RedisConnection } from '@messaging/service_kit/redis/connection';
 import { Outbox } from '@messaging/service_kit/redis/outbox';
@@ -15,7 +15,7 @@ export interface NotificationService {
   notifications: Notifications;
   access: AccessControl;
   redis: RedisConnection;
-  frontendService: FrontendGateway['peer'];
+  peers: Dependency[];
   /** What the domain needs running, in the order to start. */
   components: Component[];
 }
@@ -32,12 +32,12 @@ export function createNotificationService(
     entry: notificationRecord,
     deliver: (notification, context) => frontend.push(notification, context),
   });
-  const { access, components } = createRemoteAccess('notification_service', config, logger);
+  const { access, ...remote } = createRemoteAccess('notification_service', config, logger);
   return {
     notifications: new Notifications(new NotificationStore(redis, config), outbox, frontend),
     access,
     redis,
-    frontendService: frontend.peer,
-    components: [redis, ...components, frontend.peer, outbox],
+    peers: [frontend.peer, ...remote.peers],
+    components: [redis, ...remote.components, frontend.peer, outbox],
   };
 }

@@ -116,6 +116,15 @@ export function readLayout(environment: NodeJS.ProcessEnv): Layout {
   };
 }
 
+/** Reads which file has the key by which whoever runs the suite is let in; undefined where there is none. */
+export function readOperatorKeyFile(environment: NodeJS.ProcessEnv): string | undefined {
+  const { SERVICE_KEY, SERVICE_KEYS_FOLDER } = readEnvironment(
+    { SERVICE_KEY: variable.file('keys/operator.json'), SERVICE_KEYS_FOLDER: variable.file('keys') },
+    environment,
+  );
+  return SERVICE_KEY ?? (SERVICE_KEYS_FOLDER && resolve(SERVICE_KEYS_FOLDER, 'operator.json'));
+}
+
 /** A port that others are told of: not one that the system chooses. */
 function fixedPort(standard: number) {
   return variable.count(standard, 1, 65_535);

@@ -1,4 +1,3 @@
-import { isIP } from 'node:net';
 import { z } from 'zod';
 
 /** A configuration that can't be used. Its message is one line for the person who set the variable. */
@@ -8,20 +7,6 @@ export class ConfigError extends Error {
 
 /** The kinds of environment variable. Each says what it accepts and shows a right value. */
 export const variable = {
-  /** IP addresses and subnets, separated by commas, or names for some of them; none unless told. */
-  networks: (example: string) =>
-    z
-      .string()
-      .regex(
-        /^(loopback|linklocal|uniquelocal|[\da-f.:]+(\/\d{1,3})?)(,(loopback|linklocal|uniquelocal|[\da-f.:]+(\/\d{1,3})?))*$/i,
-        expected('IP addresses or subnets, separated by commas', example),
-      )
-      .transform((networks) => networks.split(','))
-      .refine(
-        (networks) => networks.every((network) => /^[a-z]+$/.test(network) || isNetwork(network)),
-        expected('IP addresses or subnets, separated by commas', example),
-      )
-      .default([]),
   /** A TCP port; 0 lets the system choose a free one. */
   port: (standard: number) => number(0, 65_535, 'a port number from 0 to 65535', standard),
   /** The same, where nothing listens unless it is set. */
@@ -80,11 +65,6 @@ export const variable = {
   secret: () => z.string().optional(),
 };
 
-function isNetwork(network: string): boolean {
-  const [address = '', bits = '0'] = network.split('/');
-  return Number(bits) <= (isIP(address) === 6 ? 128 : 32) && isIP(address) !== 0;
-}
-
 function expectedAddress(example: string): string {
   return expected('an address of the form host:port', example);
 }
@@ -126,7 +106,6 @@ export const processVariables = {
   SERVICE_KEY: variable.file('keys/message_service.json'),
   SERVICE_KEYS: variable.file('keys/services.json'),
   REFLECTION: variable.flag(true),
-  TRUST_PROXY: variable.networks('10.0.0.0/8'),
   // Switches tracing on. OpenTelemetry's SDK reads this and its other variables, all standard, by itself.
   OTEL_EXPORTER_OTLP_ENDPOINT: variable.url('http://localhost:4318'),
   OTEL_EXPORTER_OTLP_PROTOCOL: variable.choice(['http/protobuf', 'http/json'], 'http/protobuf'),
@@ -157,8 +136,6 @@ export interface ProcessConfig {
   access: AccessConfig;
   /** Whether a gRPC door tells anyone of its methods. */
   hasReflection: boolean;
-  /** The proxies in front, which are believed about whose requests they pass on. */
-  trustProxy: string[];
   host: string;
   logLevel: string;
   logFormat: 'json' | 'pretty';
@@ -203,7 +180,6 @@ export function processConfig(variables: z.output<z.ZodObject<typeof processVari
   return {
     access: { mode: AUTH_MODE, serviceKeyFile: SERVICE_KEY, serviceKeysFile: SERVICE_KEYS },
     hasReflection: variables.REFLECTION,
-    trustProxy: variables.TRUST_PROXY,
     host: variables.HOST,
     logLevel: variables.LOG_LEVEL,
     logFormat: variables.LOG_FORMAT,

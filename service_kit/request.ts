@@ -12,8 +12,6 @@ export interface RequestContext {
   readonly requestId?: string | undefined;
   /** The token of the user in whose name it is done: other services that are called for it are shown the same. */
   readonly userToken?: string | undefined;
-  /** Where it comes from: an IP address. */
-  readonly clientAddress?: string | undefined;
 }
 
 /** @throws {ServiceError} `tooSlow` when the deadline has passed: nobody waits for what would be done now. */

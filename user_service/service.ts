@@ -1,7 +1,7 @@
 import { AccessControl } from '@messaging/service_kit/access/access-control';
 import { RedisConnection } from '@messaging/service_kit/redis/connection';
 import { Outbox } from '@messaging/service_kit/redis/outbox';
-import type { Component } from '@messaging/service_kit/lifecycle';
+import type { Component, Dependency } from '@messaging/service_kit/lifecycle';
 import type { Logger } from '@messaging/service_kit/log';
 import { NotificationGateway } from './clients/notification-gateway.js';
 import type { UserServiceConfig } from './config.js';
@@ -13,13 +13,16 @@ import { Users } from './domain/users.js';
 import { SessionStore } from './store/session-store.js';
 import { SUBSCRIBE_STREAM, USER_DATABASE, UserStore } from './store/user-store.js';
 
+/** For so long the end of a session is remembered after its last token: clocks differ, and a token may be signed as it ends. */
+const CLOCK_TOLERANCE_MS = 60_000;
+
 /** What both doors share. */
 export interface UserService {
   users: Users;
   sessions: Sessions;
   access: AccessControl;
   redis: RedisConnection;
-  notificationService: NotificationGateway['peer'];
+  peers: Dependency[];
   /** What the domain needs running, in the order to start. */
   components: Component[];
 }
@@ -43,8 +46,9 @@ export function createUserService(config: UserServiceConfig, logger: Logger): Us
     queueLength: config.bcryptQueueLength,
     minLength: config.minPasswordLength,
   });
-  const users = new Users(new UserStore(redis, config.tokenLifetimeMs), passwords, subscriptions);
-  const sessionStore = new SessionStore(redis, config.tokenLifetimeMs);
+  const tokensAroundMs = config.tokenLifetimeMs + CLOCK_TOLERANCE_MS;
+  const users = new Users(new UserStore(redis, tokensAroundMs), passwords, subscriptions);
+  const sessionStore = new SessionStore(redis, tokensAroundMs);
   const keys =
     config.tokenKeysFile === undefined
       ? new KeysInStore(sessionStore, {
@@ -52,18 +56,14 @@ export function createUserService(config: UserServiceConfig, logger: Logger): Us
           tokenLifetimeMs: config.tokenLifetimeMs,
         })
       : new KeysInFile(config.tokenKeysFile);
-  const sessions = new Sessions(
-    sessionStore,
-    new TokenKeys(keys, logger),
-    async (email) => users.getUser(email),
-    config,
-  );
+  const sessions = new Sessions(sessionStore, new TokenKeys(keys, logger), users, config);
+  const isRequired = config.access.mode === 'required';
   return {
     users,
     sessions,
-    access: new AccessControl('user_service', config.access, sessions, logger),
+    access: new AccessControl('user_service', isRequired ? sessions : undefined, logger),
     redis,
-    notificationService: notifications.peer,
+    peers: [notifications.peer],
     components: [redis, notifications.peer, passwords, subscriptions],
   };
 }

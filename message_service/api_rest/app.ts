@@ -12,10 +12,7 @@ import * as operations from './operations.js';
 
 /** Creates the REST door of MessageService and all that it needs, in the order to start. */
 export function createRestApp(config: MessageServiceConfig, logger: Logger): Component[] {
-  const { messages, access, redis, userService, notificationService, components } = createMessageService(
-    config,
-    logger,
-  );
+  const { messages, access, redis, peers, components } = createMessageService(config, logger);
 
   const server = new RestServer(
     config,
@@ -26,7 +23,7 @@ export function createRestApp(config: MessageServiceConfig, logger: Logger): Com
         'What users write to each other: it takes messages, keeps them, and has their receivers notified.',
       access,
       dependencies: [redis],
-      peers: [userService, notificationService],
+      peers,
     },
     (on) => {
       on(

@@ -13,10 +13,7 @@ import * as operations from './operations.js';
 
 /** Creates the REST door of NotificationService and all that it needs, in the order to start. */
 export function createRestApp(config: NotificationServiceConfig, logger: Logger): Component[] {
-  const { notifications, access, redis, frontendService, components } = createNotificationService(
-    config,
-    logger,
-  );
+  const { notifications, access, redis, peers, components } = createNotificationService(config, logger);
 
   const server = new RestServer(
     config,
@@ -27,7 +24,7 @@ export function createRestApp(config: NotificationServiceConfig, logger: Logger)
         'Who is to be told of what: it keeps notifications and subscriptions, and has notifications shown.',
       access,
       dependencies: [redis],
-      peers: [frontendService],
+      peers,
     },
     (on) => {
       on(operations.listNotifications, ownerOf(readEmail)).do(async (input) => {

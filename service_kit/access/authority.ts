@@ -45,6 +45,7 @@ export class RemoteAuthority implements TokenAuthority, Component {
   readonly #ended = new Map<string, number>();
   #after = '';
   #keys = createLocalJWKSet({ keys: [] });
+  #keysRead = '';
   #knownAt = 0;
   #learning: Promise<void> | undefined;
   #lastFailure: string | undefined;
@@ -124,7 +125,10 @@ export class RemoteAuthority implements TokenAuthority, Component {
       hasMore = told.has_more;
     }
     for (const [sessionId, forgetAt] of this.#ended) if (forgetAt < askedAt) this.#ended.delete(sessionId);
-    this.#keys = createLocalJWKSet({ keys });
+    const keysRead = JSON.stringify(keys);
+    // A key is made ready for use once, with the first token that it signed.
+    if (keysRead !== this.#keysRead) this.#keys = createLocalJWKSet({ keys });
+    this.#keysRead = keysRead;
     this.#knownAt = askedAt;
   }
 

@@ -16,7 +16,10 @@ export let ownTokens: ServiceTokens | undefined;
 export let serviceKeys: PublicKeySet = { keys: [] };
 
 /** Reads the keys by which services know each other. @throws {ConfigError} for a file that can't be used. */
-export async function loadIdentity({ serviceKeyFile, serviceKeysFile }: AccessConfig): Promise<void> {
+export async function loadIdentity({
+  serviceKeyFile,
+  serviceKeysFile,
+}: Omit<AccessConfig, 'mode'>): Promise<void> {
   if (serviceKeyFile !== undefined) {
     const key = readJson('SERVICE_KEY', serviceKeyFile, ownKey);
     const tokens = new ServiceTokens(key.kid, key);

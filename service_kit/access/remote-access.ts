@@ -1,5 +1,5 @@
 import type { AccessConfig } from '../config.js';
-import type { Component } from '../lifecycle.js';
+import type { Component, Dependency } from '../lifecycle.js';
 import type { Logger } from '../log.js';
 import { RestPeer } from '../rest/peer.js';
 import { AccessControl } from './access-control.js';
@@ -9,7 +9,9 @@ import type { ServiceName } from './callers.js';
 /** What a service that issues no tokens itself decides by. */
 export interface RemoteAccess {
   access: AccessControl;
-  /** What it needs running: nothing where nobody is asked who they are. */
+  /** Whom it asks, for `/readyz`; nobody in the open mode. */
+  peers: Dependency[];
+  /** What it needs running. */
   components: Component[];
 }
 
@@ -23,14 +25,21 @@ export function createRemoteAccess(
   config: { access: AccessConfig; userServiceRestAddress: string; peerTimeoutMs: number },
   logger: Logger,
 ): RemoteAccess {
+  if (config.access.mode === 'open') {
+    return { access: new AccessControl(name, undefined, logger), peers: [], components: [] };
+  }
+  const { userServiceRestAddress, peerTimeoutMs } = config;
   const peer = new RestPeer(
     'UserService (REST)',
     'user_service',
-    config.userServiceRestAddress,
-    config.peerTimeoutMs,
+    userServiceRestAddress,
+    peerTimeoutMs,
     logger,
   );
   const authority = new RemoteAuthority(peer, logger);
-  const access = new AccessControl(name, config.access, authority, logger);
-  return { access, components: access.isRequired ? [peer, authority] : [] };
+  return {
+    access: new AccessControl(name, authority, logger),
+    peers: [peer],
+    components: [peer, authority],
+  };
 }

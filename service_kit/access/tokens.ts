@@ -1,33 +1,18 @@
-import {
-  decodeProtectedHeader,
-  errors,
-  importJWK,
-  type JWK,
-  jwtVerify,
-  type JWTVerifyGetKey,
-  SignJWT,
-} from 'jose';
+import { importJWK, type JWK, SignJWT } from 'jose';
 import { z } from 'zod';
-import { ServiceError } from '../errors.js';
-import { type Caller, serviceName, type ServiceName, type UserCaller } from './callers.js';
+import type { ServiceName, UserCaller } from './callers.js';
 
-const ALGORITHM = 'EdDSA';
+export const ALGORITHM = 'EdDSA';
 /** Whom a user's token is for: every service of the suite. */
-const USER_TOKEN_AUDIENCE = 'messaging_suite';
-const USER_TOKEN_ISSUER = 'user_service';
+export const USER_TOKEN_AUDIENCE = 'messaging_suite';
+export const USER_TOKEN_ISSUER = 'user_service';
 
 /** What a header says of the kind of token it is on (RFC 9068, section 2.1), so that none is taken for another. */
-const types = { user: 'at+jwt', service: 'service+jwt' } as const;
+export const tokenTypes = { user: 'at+jwt', service: 'service+jwt' } as const;
 
 /** A service's token is made anew before it ends; no receiver's clock may be further off. */
 const SERVICE_TOKEN_SECONDS = 120;
 const RENEW_BEFORE_SECONDS = 60;
-
-/** How many tokens are known again without a look at their signature, which takes a tenth of a millisecond. */
-const MAX_KNOWN = 10_000;
-
-const userClaims = z.object({ sub: z.string(), sid: z.string(), exp: z.number() });
-const serviceClaims = z.object({ iss: serviceName, exp: z.number() });
 
 /** A key pair of an issuer. Its `kid` names it, or the service that it is of. */
 export const signingKey = z.looseObject({
@@ -59,7 +44,7 @@ export async function signUserToken(
   { email, sessionId, expiresAt }: Omit<UserCaller, 'kind'>,
 ): Promise<string> {
   return new SignJWT({ sid: sessionId })
-    .setProtectedHeader({ alg: ALGORITHM, typ: types.user, kid: key.kid })
+    .setProtectedHeader({ alg: ALGORITHM, typ: tokenTypes.user, kid: key.kid })
     .setIssuer(USER_TOKEN_ISSUER)
     .setAudience(USER_TOKEN_AUDIENCE)
     .setSubject(email)
@@ -93,88 +78,13 @@ export class ServiceTokens {
 
   async #sign(audience: string, expiresAt: number): Promise<string> {
     return new SignJWT()
-      .setProtectedHeader({ alg: ALGORITHM, typ: types.service, kid: this.key.kid })
+      .setProtectedHeader({ alg: ALGORITHM, typ: tokenTypes.service, kid: this.key.kid })
       .setIssuer(this.name)
       .setAudience(audience)
       .setIssuedAt()
       .setExpirationTime(expiresAt)
       .sign(await importJWK(asJwk(this.key), ALGORITHM));
   }
-}
-
-/** Where the public keys of issuers are found. */
-export interface TokenKeys {
-  /** Those that sign users' tokens. */
-  user: JWTVerifyGetKey;
-  /** Those of the services, each with the service's name as its `kid`. */
-  service: JWTVerifyGetKey;
-}
-
-/** Reads tokens. It remembers those that it has found good, until they end. */
-export class TokenReader {
-  readonly #known = new Map<string, { caller: Caller; expiresAt: number }>();
-
-  /** @param reader the service that reads them */
-  constructor(
-    private readonly reader: ServiceName,
-    private readonly keys: TokenKeys,
-  ) {}
-
-  /**
-   * Tells whose token it is.
-   *
-   * @throws {ServiceError} `unauthenticated` when it is none of ours or has ended.
-   */
-  async read(token: string): Promise<Caller> {
-    const known = this.#known.get(token);
-    if (known && known.expiresAt > Date.now()) return known.caller;
-    this.#known.delete(token);
-    const found = await this.#verify(token).catch((error: unknown) => {
-      if (error instanceof errors.JOSEError || error instanceof z.ZodError || error instanceof TypeError) {
-        throw new ServiceError('unauthenticated', describe(error), { cause: error });
-      }
-      throw error;
-    });
-    if (this.#known.size >= MAX_KNOWN) this.#forgetOldest();
-    this.#known.set(token, found);
-    return found.caller;
-  }
-
-  async #verify(token: string): Promise<{ caller: Caller; expiresAt: number }> {
-    const { typ } = decodeProtectedHeader(token);
-    const algorithms = [ALGORITHM];
-    if (typ === types.service) {
-      const { payload, protectedHeader } = await jwtVerify(token, this.keys.service, {
-        algorithms,
-        audience: this.reader,
-        typ: types.service,
-      });
-      const { iss, exp } = serviceClaims.parse(payload);
-      if (protectedHeader.kid !== iss)
-        throw new errors.JWTClaimValidationFailed('another key', payload, 'iss');
-      return { caller: { kind: 'service', name: iss }, expiresAt: exp * 1_000 };
-    }
-    const { payload } = await jwtVerify(token, this.keys.user, {
-      algorithms,
-      audience: USER_TOKEN_AUDIENCE,
-      typ: types.user,
-      issuer: USER_TOKEN_ISSUER,
-    });
-    const { sub, sid, exp } = userClaims.parse(payload);
-    const expiresAt = exp * 1_000;
-    return { caller: { kind: 'user', email: sub, sessionId: sid, expiresAt }, expiresAt };
-  }
-
-  #forgetOldest(): void {
-    const [oldest] = this.#known.keys();
-    if (oldest !== undefined) this.#known.delete(oldest);
-  }
-}
-
-function describe(error: Error): string {
-  return error instanceof errors.JWTExpired
-    ? 'The token has expired: get a new one with the refresh token, or log in again'
-    : 'The token is not valid: log in, and send "Authorization: Bearer " with the token that you get';
 }
 
 function asJwk({ kty, crv, kid, x, d }: SigningKey): JWK {

@@ -3,7 +3,6 @@ import {
   type handleServerStreamingCall,
   type handleUnaryCall,
   Metadata,
-  type ServerDuplexStream,
   type ServerUnaryCall,
   type ServerWritableStream,
   status,
@@ -194,7 +193,6 @@ export function createHandlerAdapters(
     const reply = async (span?: Span) => {
       const { request } = call;
       const outcome = await answer({ method, requestId, deadline, request }, async (context) => {
-        if (!access.isRequired) return handle(parseInput(schema, request), context);
         const { input } = await readAdmitted(schema, rule, call);
         return handle(input, context);
       });
@@ -231,8 +229,8 @@ export function createHandlerAdapters(
       isRefused = true;
       call.emit('error', describe({ method, deadline: 0, request: undefined }, thrown));
     };
-    const admitted = access.isRequired ? admit().catch(refuse) : undefined;
-    if (admitted) work(admitted);
+    const admitted = admit().catch(refuse);
+    work(admitted);
     const reply = async ({ number = 0, timeout_ms = Infinity, request }: StreamRequest<unknown>) => {
       const deadline = Date.now() + timeout_ms;
       const outcome = await answer({ method, deadline, request }, async (context) =>
@@ -242,7 +240,7 @@ export function createHandlerAdapters(
     };
     call.on('data', (request) => {
       if (isEnding || isRefused) return;
-      work(admitted ? admitted.then(async () => isRefused || reply(request)) : reply(request));
+      work(admitted.then(async () => isRefused || reply(request)));
     });
     call.on('end', end);
     if (drain.aborted) end();
@@ -334,13 +332,8 @@ const wholeBatch: WholeBatchAdapter = (field, schema, rule, handle) => [
   },
 ];
 
-function credentialsOf({
-  metadata,
-}:
-  | ServerUnaryCall<unknown, unknown>
-  | ServerWritableStream<unknown, unknown>
-  | ServerDuplexStream<unknown, unknown>): Credentials {
-  return { authorization: metadata.get('authorization')[0]?.toString(), certifiedService: undefined };
+function credentialsOf({ metadata }: { metadata: Metadata }): Credentials {
+  return { authorization: metadata.get('authorization')[0]?.toString() };
 }
 
 function requestIdOf(metadata: Metadata): string | undefined {

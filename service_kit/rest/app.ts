@@ -1,6 +1,6 @@
 import express, { type Express, type Request, type RequestHandler, type Response } from 'express';
 import type { z } from 'zod';
-import type { AccessControl, Credentials } from '../access/access-control.js';
+import type { AccessControl } from '../access/access-control.js';
 import type { Caller as KnownCaller } from '../access/callers.js';
 import { type AccessRule, onlyServices } from '../access/rules.js';
 import { ServiceError } from '../errors.js';
@@ -41,7 +41,7 @@ declare global {
 const BODY_LIMIT_BYTES = 100 * 1024;
 
 /** What a REST door says about its service. */
-export interface RestService extends Omit<DescribedDoor, 'operations'> {
+export interface RestService extends Omit<DescribedDoor, 'operations' | 'asksForTokens'> {
   access: AccessControl;
   /** What the service can't serve without. */
   dependencies: readonly Dependency[];
@@ -109,7 +109,7 @@ export type AddOperations = (on: On) => void;
  */
 export function createRestApp(
   service: RestService,
-  config: { requestTimeoutMs: number; maxInFlight: number; trustProxy: string[] },
+  config: { requestTimeoutMs: number; maxInFlight: number },
   logger: Logger,
   drain: AbortSignal,
   addOperations: AddOperations,
@@ -118,7 +118,6 @@ export function createRestApp(
   const app = express();
   app.disable('x-powered-by');
   app.set('query parser', 'simple');
-  app.set('trust proxy', config.trustProxy);
   // `DELETE /notifications/` is one whose id got lost: it must not be taken for one that deletes them all.
   app.enable('strict routing');
   // Answers change all the time: to hash each for a later request costs more than it can save.
@@ -205,7 +204,7 @@ function addProcessOperations(
       response.json(answer);
     }
   });
-  serveDocumentation(app, () => ({ ...service, operations }));
+  serveDocumentation(app, () => ({ ...service, operations, asksForTokens: access.isRequired }));
 }
 
 function namesOf(dependencies: readonly Dependency[]): string[] {
@@ -221,6 +220,11 @@ function adderTo(
   requestTimeoutMs: number,
   drain: AbortSignal,
 ): On {
+  const contextOf = ({ locals }: Response): RequestContext => ({
+    requestId: locals.requestId,
+    deadline: Date.now() + requestTimeoutMs,
+  });
+
   const begin = <Input extends z.ZodObject, Content, Caller>(
     operation: Operation<Input, Content>,
     admit: (request: Request, context: RequestContext) => Promise<Admitted<Input, Caller>>,
@@ -228,11 +232,7 @@ function adderTo(
     do: (handle) => {
       const { method, path, success, bodyLimitBytes = BODY_LIMIT_BYTES } = operation;
       app[method](path, express.json({ limit: bodyLimitBytes }), async (request, response) => {
-        const context = {
-          requestId: response.locals.requestId,
-          deadline: Date.now() + requestTimeoutMs,
-          clientAddress: await findClientAddress(request, access),
-        };
+        const context = contextOf(response);
         await inFlight.run(context, async () => {
           const { caller, userToken, input } = await admit(request, context);
           const content = await handle(input, { ...context, userToken }, { request, response, caller });
@@ -246,8 +246,7 @@ function adderTo(
     stream: (findEvents) => {
       app.get(operation.path, async (request, response) =>
         sendEvents(request, response, drain, async (signal) => {
-          const context = { deadline: Date.now() + requestTimeoutMs };
-          const { caller, input } = await admit(request, context);
+          const { caller, input } = await admit(request, contextOf(response));
           return findEvents(input, caller, signal);
         }),
       );
@@ -297,23 +296,15 @@ async function identify(
   rule: AccessRule<never>,
   request: Request,
 ): Promise<KnownCaller | undefined> {
-  return access.identify(rule, credentialsOf(request)).catch((error: unknown) => {
+  try {
+    const { authorization } = request.headers;
+    return await access.identify(rule, { authorization });
+  } catch (error) {
+    const isUnknown = error instanceof ServiceError && error.kind === 'unauthenticated';
     // https://www.rfc-editor.org/rfc/rfc6750#section-3
-    request.res?.setHeader('WWW-Authenticate', 'Bearer');
+    if (isUnknown) request.res?.setHeader('WWW-Authenticate', 'Bearer');
     throw error;
-  });
-}
-
-function credentialsOf(request: Request): Credentials {
-  return { authorization: request.headers.authorization, certifiedService: undefined };
-}
-
-/** FrontendService asks for people whose address it alone can tell. */
-async function findClientAddress(request: Request, access: AccessControl): Promise<string | undefined> {
-  const told = request.headers['x-forwarded-for'];
-  if (typeof told === 'string' && (await access.isFrom('frontend_service', credentialsOf(request))))
-    return told;
-  return request.ip;
+  }
 }
 
 /** Gives each request the id that it came with, or one of its own, and tells its caller which. */

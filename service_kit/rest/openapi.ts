@@ -39,6 +39,8 @@ export interface DescribedDoor {
   description: string;
   /** How callers can show who they are, by the names that operations have for it. */
   securitySchemes?: Record<string, SecurityScheme>;
+  /** Whether some operations ask for a token. */
+  asksForTokens: boolean;
   /** Whether `/` answers with a page where the caller would rather have HTML. */
   hasPage?: boolean;
   /** What the service is for. */
@@ -95,12 +97,15 @@ export function describeDoor(door: DescribedDoor): string {
   };
   for (const operation of door.operations) add(operation, describeOperation(operation, door.name));
   for (const [operation, ...otherAnswers] of processOperations) {
+    if (operation === readMetrics && door.asksForTokens) {
+      add(operation, describeOperation({ ...operation, security: BEARER }, PROCESS_TAG));
+      continue;
+    }
     const responses = describeAnswers(operation.success, ...otherAnswers);
     if (operation === describeService && door.hasPage) addPage(responses);
     add(operation, { ...describeForPeople(operation, PROCESS_TAG), responses });
   }
-  const usesTokens = door.operations.some(({ security }) => security === BEARER);
-  const securitySchemes = usesTokens
+  const securitySchemes = door.asksForTokens
     ? { ...door.securitySchemes, [BEARER]: bearerScheme }
     : door.securitySchemes;
   const document = createDocument(

@@ -90,7 +90,7 @@ export class RestPeer implements Component, Dependency {
   }
 
   async #relay<Reply extends z.ZodType>(
-    { deadline, requestId, userToken, clientAddress }: RequestContext,
+    { deadline, requestId, userToken }: RequestContext,
     { method, path, body, reply }: RestCall<Reply>,
     span?: Span,
   ): Promise<z.output<Reply>> {
@@ -100,7 +100,6 @@ export class RestPeer implements Component, Dependency {
       method,
       headers: {
         ...(token !== undefined && { Authorization: `Bearer ${token}` }),
-        ...(clientAddress !== undefined && { 'X-Forwarded-For': clientAddress }),
         ...(requestId === undefined ? {} : { [REQUEST_ID_HEADER]: requestId }),
         ...(span && { traceparent: span.traceparent }),
         ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),

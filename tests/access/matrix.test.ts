@@ -176,6 +176,7 @@ const strangers = [
   'signed with the public key as a secret',
   'of a session that was ended',
   'for somebody else to read',
+  'of another issuer',
   'of another kind',
   'a service for another service',
   'a service with the key of another',
@@ -260,8 +261,10 @@ beforeAll(async () => {
         return bearer(keys.userToken(owner, endedSid));
       case 'for somebody else to read':
         return bearer(keys.userToken(owner, sid, { aud: 'another_suite' }));
+      case 'of another issuer':
+        return bearer(keys.userToken(owner, sid, { iss: 'message_service' }));
       case 'of another kind':
-        return bearer(keys.userToken(owner, sid, { iss: 'message_service', aud: at }));
+        return bearer(keys.userToken(owner, sid, {}, keys.tokenKey, 'JWT'));
       case 'a service for another service':
         return bearer(keys.serviceToken('operator', elsewhere));
       case 'a service with the key of another':

@@ -1,8 +1,12 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { status } from '@grpc/grpc-js';
-import { decodeProtectedHeader } from 'jose';
+import { endedSessions } from '@messaging/service_kit/access/authority';
+import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
+import { bufCurl } from '../helpers/buf.js';
+import { runCli } from '../helpers/cli.js';
 import { connect } from '../helpers/clients.js';
 import { EventStream, signIn } from '../helpers/inbox.js';
 import { Suite, type ProcessName } from '../helpers/suite.js';
@@ -26,7 +30,11 @@ let count = 0;
 
 beforeAll(async () => {
   keys = await TestKeys.make();
-  suite = await Suite.start({ serviceKeysFolder: keys.servicesFolder });
+  suite = await Suite.start({
+    serviceKeysFolder: keys.servicesFolder,
+    environment: { LOG_LEVEL: 'trace' },
+    processEnvironment: { message_service_grpc: { REFLECTION: 'false' } },
+  });
   clients = connect(suite.addresses, suite.redis);
   await suite.waitUntilReady();
 });
@@ -66,6 +74,11 @@ async function logIn(account: { email: string; password: string }): Promise<Sess
   const answer = await ask('user_service_api', 'POST', '/login', { body: account });
   expect(answer.status).toBe(200);
   return session.parse(answer.body);
+}
+
+/** Calls a method of which it knows only what the port tells. Resolves to what it is told, failures included. */
+async function callByReflection(name: ProcessName, method: string): Promise<string> {
+  return bufCurl(`${suite.addresses[name]}/${method}`, { data: {} }).catch(String);
 }
 
 /** The name of the status that a call ends with. */
@@ -205,6 +218,40 @@ test('a new password, a new email and leaving end every session, streams include
   }
 });
 
+test('a session that begins with the old password while it is replaced does not outlast it', async () => {
+  const alice = await signUp('alice');
+  const { token } = await logIn(alice);
+  const path = `/users/${alice.email}`;
+  const changing = ask('user_service_api', 'PUT', path, {
+    token,
+    body: { password: 'quite another secret' },
+  });
+  const logIns: ReturnType<typeof ask>[] = [];
+  for (let index = 0; index < 20; index++) {
+    logIns.push(ask('user_service_api', 'POST', '/login', { body: alice }));
+    // One after the other, so that some find the account while its new password is hashed, and are checked after that.
+    await sleep(5);
+  }
+  expect((await changing).status).toBe(200);
+  const given = (await Promise.all(logIns)).flatMap(({ body }) => session.safeParse(body).data ?? []);
+  const statuses = given.map(
+    async ({ token: old }) => (await ask('user_service_api', 'GET', path, { token: old })).status,
+  );
+  expect(new Set(await Promise.all(statuses))).not.toContain(200);
+});
+
+test('that a session has ended is remembered for longer than its last token would be good', async () => {
+  const alice = await signUp('alice');
+  const { token, expires_at, refresh_token } = await logIn(alice);
+  await ask('user_service_api', 'POST', '/logout', { body: { refresh_token } });
+  const told = await ask('user_service_api', 'GET', '/ended_sessions', {
+    token: await keys.serviceToken('message_service', 'user_service'),
+  });
+  const { sessions } = endedSessions.parse(told.body);
+  const ended = sessions.find(({ session_id }) => session_id === decodeJwt(token)['sid']);
+  expect(ended?.forget_at).toBeGreaterThan(Date.parse(expires_at));
+});
+
 test('a session goes on when something else about the account changes', async () => {
   const alice = await signUp('alice');
   const { token } = await logIn(alice);
@@ -251,6 +298,8 @@ test('while UserService is away, tokens are refused as what can not be checked, 
   await suite.process('user_service_api').exited;
   const read = async () => clients.grpc.messages.GetMessages({ user_email: alice.email }, bearer(token));
   await waitFor(async () => (await codeOf(read)) === 'UNAVAILABLE', { what: 'it can not be checked' });
+  const ready = await ask('message_service_api', 'GET', '/readyz');
+  expect(ready).toMatchObject({ status: 200, body: { unreachable_peers: ['UserService (REST)'] } });
   await suite.process('user_service_api').restart();
   await suite.waitUntilReady();
   await waitFor(async () => (await codeOf(read)) === 'OK', { what: 'it can be checked again' });
@@ -262,7 +311,7 @@ test('while UserService is away, tokens are refused as what can not be checked, 
 test('keys from a file are replaced without a restart, and what the old one signed stays good', async () => {
   const own = await TestKeys.make();
   const other = await Suite.start({
-    processes: ['user_service_api'],
+    processes: ['user_service_api', 'message_service_api'],
     serviceKeysFolder: own.servicesFolder,
     environment: { TOKEN_KEYS_FILE: own.tokenKeysFile },
   });
@@ -292,8 +341,16 @@ test('keys from a file are replaced without a restart, and what the old one sign
         kidOf(session.parse(await post('/token', { refresh_token: old.refresh_token })).token) === 'next',
       { what: 'the next key signs' },
     );
-    const answer = await fetch(`${door}/users/${account.email}`, { headers: bearer(old.token) });
-    expect(answer.status).toBe(200);
+    const statusAt = async (url: string) => (await fetch(url, { headers: bearer(old.token) })).status;
+    const ownAccount = `${door}/users/${account.email}`;
+    const ownMail = `http://${other.addresses.message_service_api}/messages?user_email=${account.email}`;
+    expect([await statusAt(ownAccount), await statusAt(ownMail)]).toEqual([200, 200]);
+
+    // What a key that is gone has signed is good no longer, however often it was taken.
+    await writeFile(own.tokenKeysFile, JSON.stringify({ keys: [next] }));
+    for (const url of [ownAccount, ownMail]) {
+      await waitFor(async () => (await statusAt(url)) === 401, { what: `${url} refuses it` });
+    }
 
     // A file that can't be read changes nothing.
     await writeFile(own.tokenKeysFile, '{"keys":[');
@@ -308,6 +365,47 @@ test('keys from a file are replaced without a restart, and what the old one sign
   } finally {
     await other.stop();
     await rm(own.folder, { recursive: true });
+  }
+});
+
+test('the operator looks after it by the command line, and nobody without the key does', async () => {
+  const alice = await signUp('alice');
+  const target = { addresses: suite.addresses, redis: suite.redis };
+  const environment = { SERVICE_KEYS_FOLDER: keys.servicesFolder };
+  const listed = await runCli(target, ['users', 'list'], { environment });
+  expect(listed).toMatchObject({ code: 0, stdout: expect.stringContaining(alice.email) });
+  const send = ['send', '--from', alice.email, '--to', alice.email, 'hello'];
+  expect(await runCli(target, send, { environment })).toMatchObject({ code: 0 });
+  expect(await runCli(target, ['users', 'list'])).toMatchObject({ code: 1, stdout: '' });
+});
+
+test('what a port tells of its methods is open, and can be switched off', async () => {
+  const told = await callByReflection('user_service_grpc', 'user_service.UserService/GetUser');
+  expect(told).toContain('"code": "unauthenticated"');
+  const untold = await callByReflection('message_service_grpc', 'message_service.MessageService/GetMessages');
+  expect(untold).toContain('failed to find service');
+});
+
+test('no token, password or session is told in a log', async () => {
+  const alice = await signUp('alice');
+  const { token, refresh_token } = await logIn(alice);
+  const secrets = [token, refresh_token, alice.password];
+  await clients.grpc.messages.GetMessages({ user_email: alice.email }, bearer(token));
+  await ask('message_service_api', 'GET', `/messages?user_email=${alice.email}`, { token });
+  for (const wrong of [`${token}x`, `${token.slice(0, 40)}.x.y`]) {
+    secrets.push(wrong);
+    await ask('message_service_api', 'GET', `/messages?user_email=${alice.email}`, { token: wrong });
+    const read = async () => clients.grpc.messages.GetMessages({ user_email: alice.email }, bearer(wrong));
+    expect(await codeOf(read)).toBe('UNAUTHENTICATED');
+  }
+  await ask('user_service_api', 'POST', '/token', { body: { refresh_token } });
+  await ask('user_service_api', 'POST', '/logout', { body: { refresh_token } });
+  await waitFor(() => suite.process('user_service_api').output.includes('"path":"/logout"'), {
+    what: 'the last request is in the log',
+  });
+  for (const { name, output } of suite.running) {
+    for (const secret of secrets) expect(output, name).not.toContain(secret);
+    expect(output, name).not.toMatch(/eyJ[\w-]+\.eyJ/);
   }
 });
 

@@ -168,6 +168,14 @@ describe('the metrics', () => {
     }
   });
 
+  it('say of no peer that it is away while all are there', async () => {
+    for (const name of [...grpcDoors, ...restDoors]) {
+      const findAway = async () =>
+        [...(await read(name))].filter(([series, value]) => series.startsWith('peer_up{') && value !== 1);
+      await expect.poll(findAway, { timeout: 10_000 }).toEqual([]);
+    }
+  });
+
   it('count who watches', async () => {
     await expectSeries('frontend_service_grpc', 'answer_streams_open', (open) => open === 0);
     const watch = watchNotifications(clients.channel('frontend_service_grpc'), { email: bob.email });

@@ -48,9 +48,10 @@ export class TestKeys {
     sessionId: string,
     changes: JWTPayload = {},
     by: JWK = this.tokenKey,
+    typ = 'at+jwt',
   ): Promise<string> {
     const claims = { iss: 'user_service', aud: 'messaging_suite', sub: email, sid: sessionId, ...changes };
-    return sign(by, 'at+jwt', claims);
+    return sign(by, typ, claims);
   }
 }
 

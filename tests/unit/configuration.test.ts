@@ -68,24 +68,6 @@ test('a connection to Redis is encrypted, and has a name, where that is said', (
   );
 });
 
-test.each(['everyone', '10.0.0.0/33', '10.0.0', '10.0.0.1,', 'fd00::/129'])(
-  '%j is no list of proxies',
-  (value) => {
-    expect(() => loadFrontendConfig({ TRUST_PROXY: value })).toThrowError(
-      /^TRUST_PROXY is .*: expected IP addresses or subnets, separated by commas, for example TRUST_PROXY=10\.0\.0\.0\/8$/,
-    );
-  },
-);
-
-test('proxies are believed where they are named', () => {
-  expect(loadFrontendConfig({}).trustProxy).toEqual([]);
-  expect(loadFrontendConfig({ TRUST_PROXY: 'loopback,10.0.0.0/8,fd00::/8' }).trustProxy).toEqual([
-    'loopback',
-    '10.0.0.0/8',
-    'fd00::/8',
-  ]);
-});
-
 test('services have to know each other where callers have to show who they are', () => {
   expect(() => loadUserConfig({ AUTH_MODE: 'required', SERVICE_KEYS: 'keys/services.json' })).toThrowError(
     /^AUTH_MODE is "required" and SERVICE_KEY is not set/,

@@ -13,17 +13,7 @@ const ALL_SERVICES = ['message_service', 'notification_service', 'frontend_servi
 
 /** Creates the REST door of UserService and all that it needs, in the order to start. */
 export function createRestApp(config: UserServiceConfig, logger: Logger): Component[] {
-  const { users, sessions, access, redis, notificationService, components } = createUserService(
-    config,
-    logger,
-  );
-
-  const beginSession = async ({ email, password }: { email: string; password: string }) => {
-    const found = await users.authenticate(email, password);
-    const tokens = found && (await sessions.begin(email, found.version));
-    if (!tokens) throw wrongCredentials();
-    return { user: found.user, ...tokens };
-  };
+  const { users, sessions, access, redis, peers, components } = createUserService(config, logger);
 
   const server = new RestServer(
     config,
@@ -33,7 +23,7 @@ export function createRestApp(config: UserServiceConfig, logger: Logger): Compon
       description: 'Who has an account: it creates, changes and deletes users, and checks their passwords.',
       access,
       dependencies: [redis],
-      peers: [notificationService],
+      peers,
     },
     (on) => {
       on(operations.createUser, anyone).do(async ({ body }, context) => {
@@ -87,25 +77,25 @@ export function createRestApp(config: UserServiceConfig, logger: Logger): Compon
         ownerOf(({ params }) => params.email),
       ).do(async ({ params }) => users.deleteUser(params.email));
 
-      on(operations.logIn, anyone).do(async ({ body }) => {
+      on(operations.logIn, anyone).do(async ({ body: { email, password } }) => {
         const answer = { success: true as const, message: 'The password is right' };
-        if (access.isRequired) return { ...answer, ...(await beginSession(body)) };
-        const found = await users.authenticate(body.email, body.password);
-        if (!found) throw wrongCredentials();
-        return { ...answer, user: found.user };
+        // Who asks nobody for a token gives none.
+        if (!access.isRequired) {
+          return { ...answer, user: requireRight(await users.authenticate(email, password)) };
+        }
+        const { user, tokens } = requireRight(await sessions.logIn(email, password));
+        return { ...answer, user, ...tokens };
       });
 
-      on(operations.beginSession, anyone).do(async ({ body }) => ({
-        success: true,
-        message: 'The session has begun',
-        ...(await beginSession(body)),
-      }));
+      on(operations.beginSession, anyone).do(async ({ body: { email, password } }) => {
+        const { user, tokens } = requireRight(await sessions.logIn(email, password));
+        return { success: true, message: 'The session has begun', user, ...tokens };
+      });
 
-      on(operations.refreshToken, anyone).do(async ({ body }) => ({
-        success: true,
-        message: 'The session goes on',
-        ...(await sessions.refresh(body.refresh_token)),
-      }));
+      on(operations.refreshToken, anyone).do(async ({ body }) => {
+        const { user, tokens } = await sessions.refresh(body.refresh_token);
+        return { success: true, message: 'The session goes on', user, ...tokens };
+      });
 
       on(operations.logOut, anyone).do(async ({ body }) => sessions.end(body.refresh_token));
 
@@ -131,6 +121,9 @@ async function asBadRequest<Result>(work: Promise<Result>): Promise<Result> {
   }
 }
 
-function wrongCredentials(): ServiceError {
-  return new ServiceError('unauthenticated', 'The email or the password is wrong');
+function requireRight<Found>(found: Found | undefined): Found {
+  if (found === undefined) {
+    throw new ServiceError('unauthenticated', 'The email or the password is wrong');
+  }
+  return found;
 }

@@ -5,6 +5,7 @@ import { ServiceError } from '@messaging/service_kit/errors';
 import type { EndedSession, SessionStore } from '../store/session-store.js';
 import type { TokenKeys } from './token-keys.js';
 import type { User } from './user.js';
+import type { Users } from './users.js';
 
 /** What shows that somebody is logged in. */
 export interface SessionTokens {
@@ -16,6 +17,12 @@ export interface SessionTokens {
   refresh_token: string;
   /** When the session ends, unless it is used again. */
   refresh_expires_at: string;
+}
+
+/** A session, as whoever begins it or goes on with it is told. */
+export interface Session {
+  user: User;
+  tokens: SessionTokens;
 }
 
 /** For how long tokens and sessions are good. */
@@ -37,24 +44,23 @@ export class Sessions implements TokenAuthority {
   constructor(
     private readonly store: SessionStore,
     private readonly keys: TokenKeys,
-    private readonly getUser: (email: string) => Promise<User>,
+    private readonly users: Users,
     private readonly times: SessionTimes,
   ) {
     this.findKey = keys.findKey;
   }
 
-  /**
-   * Begins a session of an account.
-   *
-   * @param version of the account whose password was found right: a session must not outlast the change that ended all others
-   * @returns undefined when it has changed since.
-   */
-  async begin(email: string, version: string): Promise<SessionTokens | undefined> {
+  /** Begins a session. Resolves to undefined when the email or the password is wrong, as {@link Users.authenticate} tells. */
+  async logIn(email: string, password: string): Promise<Session | undefined> {
+    const found = await this.users.authenticateVersion(email, password);
+    if (!found) return undefined;
     const id = randomUUID();
     const secret = randomBytes(32).toString('base64url');
     const record = { email, secret_hash: hash(secret) };
-    const isAdded = await this.store.addSession(id, record, version, this.times.sessionLifetimeMs);
-    return isAdded ? this.#tokens(id, email, `${id}.${secret}`) : undefined;
+    // Whatever ends all sessions changes the account: none that begins at the same time outlasts it.
+    const isAdded = await this.store.addSession(id, record, found.version, this.times.sessionLifetimeMs);
+    if (!isAdded) return undefined;
+    return { user: found.user, tokens: await this.#tokens(id, email, `${id}.${secret}`) };
   }
 
   /**
@@ -62,15 +68,15 @@ export class Sessions implements TokenAuthority {
    *
    * @throws {ServiceError} `unauthenticated` when the session has ended, or there has never been one.
    */
-  async refresh(refreshToken: string): Promise<SessionTokens & { user: User }> {
+  async refresh(refreshToken: string): Promise<Session> {
     const { id, email } = await this.#find(refreshToken);
     const isExtended = await this.store.extendSession(id, email, this.times.sessionLifetimeMs);
     if (!isExtended) throw sessionEnded();
-    const user = await this.getUser(email).catch((error: unknown) => {
+    const user = await this.users.getUser(email).catch((error: unknown) => {
       if (error instanceof ServiceError && error.kind === 'notFound') throw sessionEnded();
       throw error;
     });
-    return { user, ...(await this.#tokens(id, email, refreshToken)) };
+    return { user, tokens: await this.#tokens(id, email, refreshToken) };
   }
 
   /** Ends a session, with all its tokens. @throws {ServiceError} `unauthenticated` when there is none. */

@@ -31,7 +31,7 @@ export interface TokenKeySource {
 
 /** The keys that tokens are signed with, and by which they are known. */
 export class TokenKeys {
-  #read: { keys: SigningKey[]; at: number } | undefined;
+  #read: { keys: SigningKey[]; find: JWTVerifyGetKey; at: number } | undefined;
 
   constructor(
     private readonly source: TokenKeySource,
@@ -40,33 +40,31 @@ export class TokenKeys {
 
   /** The key to sign with. @throws {ServiceError} `unavailable` when there is none at hand. */
   async signingKey(): Promise<SigningKey> {
-    const [first] = await this.#keys();
+    const [first] = (await this.#current()).keys;
     if (!first) throw new ServiceError('unavailable', 'There is no key to sign with at the moment');
     return first;
   }
 
   /** The public halves of all. */
   async publicKeys(): Promise<PublicKeySet> {
-    return publicKeySet.parse({ keys: await this.#keys() });
+    return publicKeySet.parse(await this.#current());
   }
 
-  readonly findKey: JWTVerifyGetKey = async (header, token) => {
-    const { keys } = await this.publicKeys();
-    return createLocalJWKSet({ keys })(header, token);
-  };
+  readonly findKey: JWTVerifyGetKey = async (header, token) => (await this.#current()).find(header, token);
 
   /** While they can't be read again, they stay what they were. */
-  async #keys(): Promise<SigningKey[]> {
-    if (this.#read && Date.now() - this.#read.at < REREAD_AFTER_MS) return this.#read.keys;
+  async #current() {
+    if (this.#read && Date.now() - this.#read.at < REREAD_AFTER_MS) return this.#read;
     const at = Date.now();
     try {
-      this.#read = { keys: await this.source.read(), at };
+      const keys = await this.source.read();
+      this.#read = { keys, find: createLocalJWKSet(publicKeySet.parse({ keys })), at };
     } catch (error) {
       if (!this.#read) throw error;
       this.logger.warn({ err: error }, 'the keys of tokens could not be read again; the last ones stay');
       this.#read.at = at;
     }
-    return this.#read.keys;
+    return this.#read;
   }
 }
 

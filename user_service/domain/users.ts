@@ -94,10 +94,18 @@ export class Users {
   }
 
   /**
-   * Finds the account that these credentials open, if they open any, and what tells whether it changes after that. Takes
-   * the same time whether or not the account exists. A password that was hashed at a lower cost than today's is hashed anew.
+   * Finds the account that these credentials open, if they open any. Takes the same time whether or not the account
+   * exists. A password that was hashed at a lower cost than today's is hashed anew.
    */
-  async authenticate(email: string, password: string): Promise<{ user: User; version: string } | undefined> {
+  async authenticate(email: string, password: string): Promise<User | undefined> {
+    return (await this.authenticateVersion(email, password))?.user;
+  }
+
+  /** The same, with what tells whether the account has changed since. */
+  async authenticateVersion(
+    email: string,
+    password: string,
+  ): Promise<{ user: User; version: string } | undefined> {
     const found = await this.store.findUser(email);
     const isMatch = await this.passwords.matches(password, found?.record.password);
     if (!found || !isMatch) return undefined;

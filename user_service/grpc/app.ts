@@ -37,16 +37,18 @@ export function createGrpcApp(config: UserServiceConfig, logger: Logger): Compon
       );
       return {
         AuthenticateUser: unary(credentials, anyone, async ({ email, password }) => {
-          const found = await users.authenticate(email, password);
           // Who asks nobody for a token gives none: callers of the open mode get what they always got.
-          if (!access.isRequired) return { email, success: found !== undefined };
-          const tokens = found && (await sessions.begin(email, found.version));
-          return { email, success: tokens !== undefined, ...tokens };
+          if (!access.isRequired) {
+            return { email, success: (await users.authenticate(email, password)) !== undefined };
+          }
+          const session = await sessions.logIn(email, password);
+          return { email, success: session !== undefined, ...session?.tokens };
         }),
 
-        RefreshToken: unary(sessionRequest, anyone, async ({ refresh_token }) =>
-          sessions.refresh(refresh_token),
-        ),
+        RefreshToken: unary(sessionRequest, anyone, async ({ refresh_token }) => {
+          const { user, tokens } = await sessions.refresh(refresh_token);
+          return { user, ...tokens };
+        }),
 
         LogOut: unary(sessionRequest, anyone, async ({ refresh_token }) => {
           await sessions.end(refresh_token);

@@ -1,26 +1,15 @@
-import { tokenKeyRing, type TokenKeyRing } from '../domain/token-keys.js';
 import type { RedisConnection } from '@messaging/service_kit/redis/connection';
 import { defineScript } from '@messaging/service_kit/redis/script';
 import { z } from 'zod';
+import { tokenKeyRing, type TokenKeyRing } from '../domain/token-keys.js';
+import { key } from './keys.js';
 
-const key = {
-  /** A session's JSON. */
-  session: (id: string) => `session:${id}`,
-  /** Sorted set of the ids of a user's sessions, by when they end. */
-  sessionsOf: (email: string) => `sessions_of:${email}`,
-  /** Stream of the sessions that were ended, as long as a token of theirs might be shown. */
-  ended: 'ended_sessions',
-  /** JSON of the keys that tokens are signed with. */
-  tokenKeys: 'token_keys',
-  user: (email: string) => `users:${email}`,
-};
-
-/** The keys that {@link endAllSessionsLua} works on, in its order. */
+/** The keys that {@link endSessionsLua} works on, in its order. */
 export function sessionKeys(email: string): string[] {
-  return [key.sessionsOf(email), key.ended];
+  return [key.sessionsOf(email), key.endedSessions];
 }
 
-/** The first of its arguments. */
+/** What `end_sessions` finds a session by, with its id. */
 export const SESSION_PREFIX = key.session('');
 
 /** How many sessions one user may have: the oldest end. */
@@ -115,7 +104,7 @@ export class SessionStore {
   /** Lists sessions that were ended, those after a position first. */
   async listEnded(after: string): Promise<{ sessions: EndedSession[]; nextAfter: string; hasMore: boolean }> {
     const start = after === '' ? '-' : `(${after}`;
-    const entries = await this.connection.client.xrange(key.ended, start, '+', 'COUNT', MAX_TOLD);
+    const entries = await this.connection.client.xrange(key.endedSessions, start, '+', 'COUNT', MAX_TOLD);
     return {
       sessions: entries.map(([, [, session_id = '', , forgetAt = '0']]) => ({
         session_id,

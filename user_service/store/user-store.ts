@@ -5,16 +5,11 @@ import { defineScript } from '@messaging/service_kit/redis/script';
 import type { RequestContext } from '@messaging/service_kit/request';
 import { z } from 'zod';
 import { type UserRecord, userRecord } from '../domain/user.js';
+import { key } from './keys.js';
 import { endSessionsLua, SESSION_PREFIX, sessionKeys } from './session-store.js';
 
 /** The database that holds the accounts. */
 export const USER_DATABASE = 0;
-
-const key = {
-  user: (email: string) => `users:${email}`,
-  /** Sorted set of every email, all with score 0: lists accounts in order, a page at a time. */
-  index: 'user_index',
-};
 
 /** The stream of new accounts that are still to be subscribed to notifications. */
 export const SUBSCRIBE_STREAM = 'outbox:subscribe';

@@ -1,0 +1,15 @@
+/** The keys of DB 0. */
+export const key = {
+  /** An account's JSON. */
+  user: (email: string) => `users:${email}`,
+  /** Sorted set of every email, all with score 0: lists accounts in order, a page at a time. */
+  index: 'user_index',
+  /** A session's JSON. */
+  session: (id: string) => `session:${id}`,
+  /** Sorted set of the ids of a user's sessions, by when they end. */
+  sessionsOf: (email: string) => `sessions_of:${email}`,
+  /** Stream of the sessions that were ended, as long as a token of theirs might be shown. */
+  endedSessions: 'ended_sessions',
+  /** JSON of the keys that tokens are signed with. */
+  tokenKeys: 'token_keys',
+};

@@ -9,6 +9,7 @@ export class EventWatchers implements Watchers {
   readonly #agent = new Agent({ keepAlive: false, maxSockets: Infinity });
   readonly #requests: ClientRequest[] = [];
   readonly #cookies = new Map<string, Promise<string>>();
+  #lastSignUp: Promise<unknown> = Promise.resolve();
 
   constructor(private readonly address: string) {}
 
@@ -39,9 +40,13 @@ export class EventWatchers implements Watchers {
 
   /** One session is enough for all windows of a user. */
   async #signIn(email: string): Promise<string> {
-    const known = this.#cookies.get(email) ?? this.#signUp(email);
-    this.#cookies.set(email, known);
-    return known;
+    const known = this.#cookies.get(email);
+    if (known) return known;
+    // One after the other: many passwords at once would be hashed too late for some.
+    const cookie = this.#lastSignUp.then(async () => this.#signUp(email));
+    this.#lastSignUp = cookie;
+    this.#cookies.set(email, cookie);
+    return cookie;
   }
 
   async #signUp(email: string): Promise<string> {
@@ -54,8 +59,9 @@ export class EventWatchers implements Watchers {
       });
     // Whether it is there already makes no difference.
     await post('/api/users');
-    const [cookie] = (await post('/api/session')).headers.getSetCookie();
-    if (cookie === undefined) throw new Error(`${email} could not sign in`);
+    const answer = await post('/api/session');
+    const [cookie] = answer.headers.getSetCookie();
+    if (cookie === undefined) throw new Error(`${email} could not sign in: ${await answer.text()}`);
     return cookie.split(';')[0] ?? '';
   }
 }

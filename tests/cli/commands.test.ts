@@ -1,10 +1,10 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import getPort from 'get-port';
 import { expect, inject, test } from 'vitest';
 import { z } from 'zod';
 import { type CliOptions, CliProcess, runCli } from '../helpers/cli.js';
 import { grpc, newEmail, rest, sendMessage, signUp } from '../helpers/clients.js';
+import { findFreePort } from '../helpers/free-ports.js';
 
 const target = { addresses: inject('addresses'), redis: inject('redis') };
 const run = (args: string[], options?: CliOptions) => runCli(target, args, options);
@@ -95,7 +95,7 @@ test('JSON holds the same text, and does no more to a terminal', async () => {
 
 test('what is no service of the suite answers in vain: one line says so', async () => {
   const stranger = createServer((_request, response) => response.end('\u001B[31m<html>\u0007'));
-  const port = await getPort();
+  const port = await findFreePort();
   await once(stranger.listen(port, '127.0.0.1'), 'listening');
   const environment = { USER_SERVICE_REST_PORT: String(port) };
   const { code, stdout, stderr } = await run(['users', 'list'], { environment });
@@ -184,7 +184,7 @@ test.each([[['--help']], [['help', 'users']], [['inbox', '--help']], [['dead-let
 );
 
 test('a service that is away is named, and has an exit code of its own', async () => {
-  const port = String(await getPort());
+  const port = String(await findFreePort());
   const environment = { USER_SERVICE_REST_PORT: port, MESSAGE_SERVICE_GRPC_PORT: port };
   const users = await run(['users', 'list'], { environment });
   expect(users).toMatchObject({ code: 3, stdout: '' });
@@ -215,7 +215,7 @@ test('a result that can not be written is not taken for one', async () => {
 });
 
 test('the exit code tells what is wrong where nobody reads the words', async () => {
-  const environment = { USER_SERVICE_REST_PORT: String(await getPort()) };
+  const environment = { USER_SERVICE_REST_PORT: String(await findFreePort()) };
   const listing = new CliProcess(target, ['users', 'list'], { environment });
   listing.closeErrors();
   expect(await listing.exitCode).toBe(3);

@@ -1,8 +1,8 @@
-import getPort from 'get-port';
 import { enqueueLua } from '@messaging/service_kit/redis/outbox';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { runCli } from '../helpers/cli.js';
 import { connect } from '../helpers/clients.js';
+import { findFreePort } from '../helpers/free-ports.js';
 import { Suite } from '../helpers/suite.js';
 import { waitFor } from '../helpers/wait-for.js';
 
@@ -170,7 +170,7 @@ test.each([
 });
 
 test('a Redis that is away, and a setting that is wrong, are named in one line', async () => {
-  const port = String(await getPort());
+  const port = String(await findFreePort());
   const away = await deadLetters(['list'], { REDIS_PORT: port });
   expect(away).toMatchObject({ code: 3, stdout: '' });
   expect(away.stderr).toMatch(new RegExp(`^suite: Redis at 127.0.0.1:${port} .*ECONNREFUSED.*\n$`));

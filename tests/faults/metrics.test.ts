@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { status } from '@grpc/grpc-js';
 import { enqueueLua } from '@messaging/service_kit/redis/outbox';
-import getPort from 'get-port';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connect } from '../helpers/clients.js';
+import { findFreePort } from '../helpers/free-ports.js';
 import { EventStream, signIn } from '../helpers/inbox.js';
 import { type Metrics, readMetricNames, readMetrics } from '../helpers/metrics.js';
 import { type ProcessName, Suite } from '../helpers/suite.js';
@@ -34,7 +34,7 @@ const labels = new Set(['grpc_code', 'grpc_method']);
 const metricsPorts = new Map<ProcessName, number>();
 
 beforeAll(async () => {
-  for (const name of grpcDoors) metricsPorts.set(name, await getPort());
+  for (const name of grpcDoors) metricsPorts.set(name, await findFreePort());
   suite = await Suite.start({
     environment: { REDIS_TIMEOUT_MS: '1000' },
     processEnvironment: Object.fromEntries(

@@ -1,6 +1,6 @@
-import getPort from 'get-port';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { connect } from '../helpers/clients.js';
+import { findFreePort } from '../helpers/free-ports.js';
 import { EventStream, signIn } from '../helpers/inbox.js';
 import { restClient } from '../helpers/rest.js';
 import { Suite } from '../helpers/suite.js';
@@ -232,7 +232,7 @@ test('while nobody takes the spans, all else goes on, and the log says so once',
     processes: ['user_service_api'],
     environment: {
       ...collector.environment,
-      OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${await getPort()}`,
+      OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${await findFreePort()}`,
       // Not tried again for ten seconds.
       OTEL_EXPORTER_OTLP_TIMEOUT: '200',
     },

@@ -1,7 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import getPort from 'get-port';
 import { LocalRedis } from '../../scripts/dist/redis-server.js';
 import {
   addressOf,
@@ -14,6 +13,7 @@ import {
   ROOT_FOLDER,
   suiteProcesses,
 } from '../../scripts/dist/suite.js';
+import { findFreePort, findFreePorts } from './free-ports.js';
 import { killAtExit } from './kill-at-exit.js';
 import { RunningProcess } from './running-process.js';
 import { waitFor } from './wait-for.js';
@@ -183,7 +183,7 @@ export class Suite {
   }
 
   async #planReplicas(names: readonly ProcessName[]) {
-    const replicas = await Promise.all(names.map(async (name) => ({ name, port: await getPort() })));
+    const replicas = await Promise.all(names.map(async (name) => ({ name, port: await findFreePort() })));
     for (const { name, port } of replicas) this.replicaAddresses[name] = `${this.layout.host}:${port}`;
     return replicas;
   }
@@ -267,11 +267,9 @@ function findProcess(name: ProcessName) {
   return found;
 }
 
-/** Free ports for a whole suite. They are asked for together, so that no port is given out twice. */
+/** Free ports for a whole suite. */
 async function findLayout(): Promise<Layout> {
-  const [redisPort = 0, ...free] = await Promise.all(
-    Array.from({ length: suiteProcesses.length + 1 }, () => getPort()),
-  );
+  const [redisPort = 0, ...free] = await findFreePorts(suiteProcesses.length + 1);
   return {
     host: '127.0.0.1',
     ports: forEveryProcess(() => free.pop() ?? 0),

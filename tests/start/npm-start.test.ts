@@ -3,7 +3,6 @@ import { createServer } from 'node:http';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import getPort from 'get-port';
 import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
 import {
   forEveryProcess,
@@ -12,6 +11,7 @@ import {
   ROOT_FOLDER,
   suiteProcesses,
 } from '../../scripts/dist/suite.js';
+import { findFreePorts } from '../helpers/free-ports.js';
 import { readMetrics } from '../helpers/metrics.js';
 import { restClient } from '../helpers/rest.js';
 import { RunningProcess } from '../helpers/running-process.js';
@@ -23,8 +23,8 @@ let folder: string;
 let started: RunningProcess[];
 
 beforeEach(async () => {
-  const free = await Promise.all(Array.from({ length: 9 }, () => getPort()));
-  redisPort = free.pop() ?? 0;
+  const [first = 0, ...free] = await findFreePorts(suiteProcesses.length + 1);
+  redisPort = first;
   ports = forEveryProcess(() => free.pop() ?? 0);
   folder = await mkdtemp(join(tmpdir(), 'npm-start-'));
   started = [];
@@ -73,18 +73,6 @@ async function waitUntilReady(run: RunningProcess): Promise<void> {
   ]);
 }
 
-/** The first of so many ports in a row that are free. */
-async function findFreePorts(count: number): Promise<number> {
-  return waitFor(
-    async () => {
-      const first = await getPort();
-      const all = Array.from({ length: count }, (_, index) => first + index);
-      return (await Promise.all(all.map(isListening))).every((isTaken) => !isTaken) && first;
-    },
-    { what: `${count} ports in a row are free` },
-  );
-}
-
 function pressCtrlC(run: RunningProcess): void {
   process.kill(-run.pid, 'SIGINT');
 }
@@ -117,7 +105,7 @@ async function expectNothingLeft(run: RunningProcess): Promise<void> {
 
 describe('npm start', () => {
   test('has each process serve its metrics on a port of its own', async () => {
-    const first = await findFreePorts(suiteProcesses.length);
+    const [first = 0] = await findFreePorts(suiteProcesses.length);
     await waitUntilReady(npmStart({ METRICS_PORT: String(first) }));
     for (const [index, { name }] of suiteProcesses.entries()) {
       const metrics = await readMetrics(`127.0.0.1:${first + index}`);

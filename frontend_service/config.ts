@@ -1,4 +1,5 @@
 import {
+  callerLimit,
   type ProcessConfig,
   processConfig,
   processVariables,
@@ -25,8 +26,12 @@ export interface FrontendServiceConfig extends ProcessConfig {
   peerTimeoutMs: number;
   /** How many may watch at once; more are refused. */
   maxWatches: number;
-  /** How many watches one user may have at once. */
+  /** How many watches one user may have at once at this process. */
   maxWatchesPerUser: number;
+  /** How many one user may have at all replicas together; undefined for no limit. */
+  watchesPerUser: number | undefined;
+  /** The proxies whose word is taken for whom they call for. */
+  trustedProxies: string[];
 }
 
 /** Reads the configuration from the environment. @throws {ConfigError} for a value that can't be used. */
@@ -45,6 +50,8 @@ export function loadConfig(environment = process.env): FrontendServiceConfig {
       // Takes 300 MiB; a container of ours has 512.
       MAX_WATCHES: variable.count(5_000, 1, 1_000_000),
       MAX_WATCHES_PER_USER: variable.count(20, 1, 10_000),
+      WATCHES_PER_USER: variable.optionalCount(20, 0, 1_000_000),
+      TRUST_PROXY: variable.proxies('loopback,10.0.0.0/8'),
     },
     environment,
   );
@@ -60,5 +67,7 @@ export function loadConfig(environment = process.env): FrontendServiceConfig {
     peerTimeoutMs: variables.PEER_TIMEOUT_MS,
     maxWatches: variables.MAX_WATCHES,
     maxWatchesPerUser: variables.MAX_WATCHES_PER_USER,
+    watchesPerUser: callerLimit(variables, variables.WATCHES_PER_USER, 20),
+    trustedProxies: variables.TRUST_PROXY,
   };
 }

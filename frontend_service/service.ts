@@ -1,4 +1,5 @@
 import { AccessControl } from '@messaging/service_kit/access/access-control';
+import { ClientAddresses } from '@messaging/service_kit/access/client-addresses';
 import { RemoteAuthority } from '@messaging/service_kit/access/authority';
 import { createRemoteAccess } from '@messaging/service_kit/access/remote-access';
 import type { Component, Dependency } from '@messaging/service_kit/lifecycle';
@@ -14,6 +15,7 @@ import { Inbox } from './domain/inbox.js';
 import { LiveEvents } from './domain/live-events.js';
 import { Sessions } from './domain/sessions.js';
 import { Fanout } from './fanout/fanout.js';
+import { WatchLeases } from './fanout/watch-leases.js';
 
 /** Pub/sub knows no databases, and nothing is stored. */
 const ANY_DATABASE = 0;
@@ -30,6 +32,7 @@ export interface FeedService {
 export interface InboxService {
   users: UserGateway;
   access: AccessControl;
+  clients: ClientAddresses;
   sessions: Sessions;
   inbox: Inbox;
   liveEvents: LiveEvents;
@@ -49,10 +52,20 @@ export function createFeedService(config: FrontendServiceConfig, logger: Logger)
   );
   const fanout = new Fanout(publisher, subscriber, logger);
   const { access, components } = createRemoteAccess('frontend_service', config, logger);
+  const { watchesPerUser } = config;
+  const leases =
+    watchesPerUser === undefined ? undefined : new WatchLeases(publisher, watchesPerUser, logger);
   return {
-    feed: new Feed(logger, notifications, fanout, config),
+    feed: new Feed(logger, notifications, fanout, config, leases),
     access,
-    components: [publisher, subscriber, ...components, notifications.peer, fanout],
+    components: [
+      publisher,
+      subscriber,
+      ...components,
+      notifications.peer,
+      fanout,
+      ...(leases ? [leases] : []),
+    ],
   };
 }
 
@@ -68,9 +81,11 @@ export function createInboxService(config: FrontendServiceConfig, logger: Logger
   const authority = new RemoteAuthority(users.peer, logger);
   const sessions = new Sessions(users, authority);
   const isRequired = config.access.mode === 'required';
+  const access = new AccessControl('frontend_service', isRequired ? authority : undefined, logger);
   return {
     users,
-    access: new AccessControl('frontend_service', isRequired ? authority : undefined, logger),
+    access,
+    clients: new ClientAddresses(access, config.trustedProxies),
     sessions,
     inbox: new Inbox(messages, notifications),
     liveEvents: new LiveEvents(feed, notifications, sessions, config, logger),

@@ -1,4 +1,5 @@
 import {
+  callerLimit,
   type ProcessConfig,
   processConfig,
   processVariables,
@@ -24,6 +25,8 @@ export interface MessageServiceConfig extends ProcessConfig {
   peerTimeoutMs: number;
   /** How long a send waits for the notification once the message is stored. */
   notifyWaitMs: number;
+  /** How many messages one user may send within a minute; undefined for no limit. */
+  sendsPerMinute: number | undefined;
   /** For how long messages can be deleted, and are kept. */
   times: MessageTimes;
 }
@@ -42,6 +45,7 @@ export function loadConfig(environment = process.env): MessageServiceConfig {
       // More than a Redis command may take, so that a peer can say what it lacks.
       PEER_TIMEOUT_MS: variable.durationMs(5_000),
       NOTIFY_WAIT_MS: variable.durationMs(500),
+      SENDS_PER_MINUTE: variable.optionalCount(120, 0, 1_000_000),
       DELETE_FOR_BOTH_MINUTES: variable.count(60, 0, 525_600),
       MESSAGE_MAX_AGE_DAYS: variable.count(0, 0, 36_500),
     },
@@ -57,6 +61,7 @@ export function loadConfig(environment = process.env): MessageServiceConfig {
     notificationServiceAddress: variables.NOTIFICATION_SERVICE_ADDRESS,
     peerTimeoutMs: variables.PEER_TIMEOUT_MS,
     notifyWaitMs: variables.NOTIFY_WAIT_MS,
+    sendsPerMinute: callerLimit(variables, variables.SENDS_PER_MINUTE, 120),
     times: {
       deleteForBothMinutes: variables.DELETE_FOR_BOTH_MINUTES,
       maxAgeDays: variables.MESSAGE_MAX_AGE_DAYS,

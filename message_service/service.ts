@@ -4,6 +4,7 @@ import type { Component, Dependency } from '@messaging/service_kit/lifecycle';
 import type { Logger } from '@messaging/service_kit/log';
 import { RedisConnection } from '@messaging/service_kit/redis/connection';
 import { Outbox } from '@messaging/service_kit/redis/outbox';
+import { RateLimit } from '@messaging/service_kit/redis/rate-limits';
 import { NotificationGateway } from './clients/notification-gateway.js';
 import { UserGateway } from './clients/user-gateway.js';
 import type { MessageServiceConfig } from './config.js';
@@ -37,9 +38,14 @@ export function createMessageService(config: MessageServiceConfig, logger: Logge
     deliver: (entry, context) => notifications.createNotification(entry, context),
   });
   const notifier = new Notifier(outbox, notifications, config.notifyWaitMs);
+  const { sendsPerMinute } = config;
+  const sendLimit =
+    sendsPerMinute === undefined
+      ? undefined
+      : new RateLimit(redis, 'send', { count: sendsPerMinute, seconds: 60 }, 'Too many messages');
   const { access, ...remote } = createRemoteAccess('message_service', config, logger);
   return {
-    messages: new Messages(new MessageStore(redis), users, notifier, config.times),
+    messages: new Messages(new MessageStore(redis), users, notifier, config.times, sendLimit),
     access,
     redis,
     peers: [users.peer, notifications.peer, ...remote.peers],

@@ -1,3 +1,4 @@
+import proxyaddr from 'proxy-addr';
 import { z } from 'zod';
 
 /** A configuration that can't be used. Its message is one line for the person who set the variable. */
@@ -61,9 +62,28 @@ export const variable = {
       .enum(['true', 'false'], expected('true or false', String(standard)))
       .default(standard ? 'true' : 'false')
       .transform((value) => value === 'true'),
+  /** Proxies, as Express knows them (https://expressjs.com/en/guide/behind-proxies.html); none unless set. */
+  proxies: (example: string) =>
+    z
+      .string()
+      .default('')
+      .transform((list) => list.split(/[\s,]+/).filter((one) => one !== ''))
+      .refine(
+        isProxyList,
+        expected('addresses, networks, or loopback, linklocal, uniquelocal, separated by commas', example),
+      ),
   /** A secret that another party chose: any text. */
   secret: () => z.string().optional(),
 };
+
+function isProxyList(proxies: string[]): boolean {
+  try {
+    proxyaddr.compile(proxies);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 function expectedAddress(example: string): string {
   return expected('an address of the form host:port', example);
@@ -190,6 +210,21 @@ export function processConfig(variables: z.output<z.ZodObject<typeof processVari
     traceProtocol:
       variables.OTEL_EXPORTER_OTLP_ENDPOINT === undefined ? undefined : variables.OTEL_EXPORTER_OTLP_PROTOCOL,
   };
+}
+
+/**
+ * Tells what a limit on callers is: undefined where there is none. The callers of the open mode have never met one, so there is
+ * none unless it is set.
+ *
+ * @param set the variable's value; 0 is for none
+ * @param standard what it is in the required mode unless set
+ */
+export function callerLimit(
+  { AUTH_MODE }: { AUTH_MODE: AccessConfig['mode'] },
+  set: number | undefined,
+  standard: number,
+): number | undefined {
+  return (set ?? (AUTH_MODE === 'required' ? standard : 0)) || undefined;
 }
 
 /** Picks where Redis is out of the variables read. */

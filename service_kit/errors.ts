@@ -17,17 +17,38 @@ export const errorKinds = {
 
 export type ErrorKind = keyof typeof errorKinds;
 
+/** The header, and metadata, by which both doors tell when the same may succeed, in seconds. */
+export const RETRY_AFTER_HEADER = 'retry-after';
+
 /** A failure that the caller is told about. Its message is for people: what is wrong, and what would be right. */
 export class ServiceError extends Error {
   override readonly name = 'ServiceError';
+  /** When the same may succeed, where that is known. */
+  readonly retryAfterMs: number | undefined;
 
   constructor(
     readonly kind: ErrorKind,
     message: string,
-    options?: ErrorOptions,
+    options?: ErrorOptions & { retryAfterMs?: number | undefined },
   ) {
     super(message, options);
+    this.retryAfterMs = options?.retryAfterMs;
   }
+
+  /** The same in whole seconds, as both doors tell it. */
+  get retryAfterSeconds(): number | undefined {
+    return this.retryAfterMs === undefined ? undefined : toSeconds(this.retryAfterMs);
+  }
+}
+
+/** Whole seconds, after which a time is over. */
+export function toSeconds(durationMs: number): number {
+  return Math.max(1, Math.ceil(durationMs / 1_000));
+}
+
+/** Reads when the same may succeed, in milliseconds, of what another service tells in seconds. */
+export function readRetryAfter(seconds: string | null | undefined): number | undefined {
+  return seconds && /^\d{1,9}$/.test(seconds) ? Number(seconds) * 1_000 : undefined;
 }
 
 /** Whether the same may succeed when it is tried again. */

@@ -72,6 +72,13 @@ export const outboxDeliveries = new Counter({
   registers,
 });
 
+export const limitRefusals = new Counter({
+  name: 'limit_refusals_total',
+  help: 'What was refused because a caller had had too much of it, by the limit.',
+  labelNames: ['limit'] as const,
+  registers,
+});
+
 /** A gauge whose value is read when `/metrics` is asked for. */
 class ReadGauge<Label extends string> {
   readonly #reads: { labels: Record<Label, string>; read: () => Promise<number | undefined> | number }[] = [];

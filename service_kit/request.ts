@@ -12,6 +12,8 @@ export interface RequestContext {
   readonly requestId?: string | undefined;
   /** The token of the user in whose name it is done: other services that are called for it are shown the same. */
   readonly userToken?: string | undefined;
+  /** Tells the address that it comes from, unless that is not to be counted; missing where nothing depends on it. */
+  readonly findClientAddress?: (() => Promise<string | undefined>) | undefined;
 }
 
 /** @throws {ServiceError} `tooSlow` when the deadline has passed: nobody waits for what would be done now. */

@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import {
+  callerLimit,
   ConfigError,
   type ProcessConfig,
   processConfig,
@@ -28,6 +29,14 @@ export interface UserServiceConfig extends ProcessConfig {
   bcryptConcurrency: number;
   /** How many more may wait for it; beyond, callers are refused at once. */
   bcryptQueueLength: number;
+  /** How many log-ins to one account may fail before further ones have to wait; undefined for no limit. */
+  logInFailures: number | undefined;
+  /** The same of one address. */
+  logInFailuresPerAddress: number | undefined;
+  /** How many accounts may be made from one address within an hour; undefined for no limit. */
+  signUpsPerHour: number | undefined;
+  /** The proxies whose word is taken for whom they call for. */
+  trustedProxies: string[];
   /** The fewest characters of a new password. */
   minPasswordLength: number;
   /** For how long a token is good. */
@@ -58,6 +67,10 @@ export function loadConfig(environment = process.env): UserServiceConfig {
       BCRYPT_QUEUE_LENGTH: variable.count(64, 1, 10_000),
       // Unset: what the mode asks for. The callers of the open one have always been free to choose.
       MIN_PASSWORD_LENGTH: variable.optionalCount(8, 1, 72),
+      LOG_IN_FAILURES: variable.optionalCount(5, 0, 1_000_000),
+      LOG_IN_FAILURES_PER_ADDRESS: variable.optionalCount(50, 0, 1_000_000),
+      SIGN_UPS_PER_HOUR: variable.optionalCount(20, 0, 1_000_000),
+      TRUST_PROXY: variable.proxies('loopback,10.0.0.0/8'),
       TOKEN_LIFETIME_MINUTES: variable.count(15, 1, 1_440),
       SESSION_DAYS: variable.count(30, 1, 365),
       TOKEN_KEYS_FILE: variable.file('keys/tokens.json'),
@@ -83,6 +96,10 @@ export function loadConfig(environment = process.env): UserServiceConfig {
     bcryptCost: variables.BCRYPT_COST,
     bcryptConcurrency: variables.BCRYPT_CONCURRENCY,
     bcryptQueueLength: variables.BCRYPT_QUEUE_LENGTH,
+    logInFailures: callerLimit(variables, variables.LOG_IN_FAILURES, 5),
+    logInFailuresPerAddress: callerLimit(variables, variables.LOG_IN_FAILURES_PER_ADDRESS, 50),
+    signUpsPerHour: callerLimit(variables, variables.SIGN_UPS_PER_HOUR, 20),
+    trustedProxies: variables.TRUST_PROXY,
     minPasswordLength: variables.MIN_PASSWORD_LENGTH ?? (variables.AUTH_MODE === 'required' ? 8 : 1),
     tokenLifetimeMs: variables.TOKEN_LIFETIME_MINUTES * MINUTE_MS,
     sessionLifetimeMs: variables.SESSION_DAYS * DAY_MS,

@@ -1,10 +1,13 @@
 import { AccessControl } from '@messaging/service_kit/access/access-control';
+import { ClientAddresses } from '@messaging/service_kit/access/client-addresses';
 import { RedisConnection } from '@messaging/service_kit/redis/connection';
 import { Outbox } from '@messaging/service_kit/redis/outbox';
+import { FailureDelay, RateLimit } from '@messaging/service_kit/redis/rate-limits';
 import type { Component, Dependency } from '@messaging/service_kit/lifecycle';
 import type { Logger } from '@messaging/service_kit/log';
 import { NotificationGateway } from './clients/notification-gateway.js';
 import type { UserServiceConfig } from './config.js';
+import { Limits } from './domain/limits.js';
 import { Passwords } from './domain/passwords.js';
 import { Sessions } from './domain/sessions.js';
 import { KeysInFile, KeysInStore, TokenKeys } from './domain/token-keys.js';
@@ -16,11 +19,18 @@ import { SUBSCRIBE_STREAM, USER_DATABASE, UserStore } from './store/user-store.j
 /** For so long the end of a session is remembered after its last token: clocks differ, and a token may be signed as it ends. */
 const CLOCK_TOLERANCE_MS = 60_000;
 
+/** A hundred guesses a day are what is left; whoever owns the account waits no longer than a quarter of an hour. */
+const MAX_ACCOUNT_DELAY_SECONDS = 15 * 60;
+
+/** Many may share an address, who have nothing to do with the one who guesses. */
+const MAX_ADDRESS_DELAY_SECONDS = 60;
+
 /** What both doors share. */
 export interface UserService {
   users: Users;
   sessions: Sessions;
   access: AccessControl;
+  clients: ClientAddresses;
   redis: RedisConnection;
   peers: Dependency[];
   /** What the domain needs running, in the order to start. */
@@ -47,7 +57,12 @@ export function createUserService(config: UserServiceConfig, logger: Logger): Us
     minLength: config.minPasswordLength,
   });
   const tokensAroundMs = config.tokenLifetimeMs + CLOCK_TOLERANCE_MS;
-  const users = new Users(new UserStore(redis, tokensAroundMs), passwords, subscriptions);
+  const users = new Users(
+    new UserStore(redis, tokensAroundMs),
+    passwords,
+    subscriptions,
+    createLimits(redis, config),
+  );
   const sessionStore = new SessionStore(redis, tokensAroundMs);
   const keys =
     config.tokenKeysFile === undefined
@@ -58,12 +73,30 @@ export function createUserService(config: UserServiceConfig, logger: Logger): Us
       : new KeysInFile(config.tokenKeysFile);
   const sessions = new Sessions(sessionStore, new TokenKeys(keys, logger), users, config);
   const isRequired = config.access.mode === 'required';
+  const access = new AccessControl('user_service', isRequired ? sessions : undefined, logger);
   return {
     users,
     sessions,
-    access: new AccessControl('user_service', isRequired ? sessions : undefined, logger),
+    access,
+    clients: new ClientAddresses(access, config.trustedProxies, 'frontend_service'),
     redis,
     peers: [notifications.peer],
     components: [redis, notifications.peer, passwords, subscriptions],
   };
+}
+
+function createLimits(
+  redis: RedisConnection,
+  { logInFailures, logInFailuresPerAddress, signUpsPerHour }: UserServiceConfig,
+): Limits {
+  const failures = (name: string, free: number | undefined, maxSeconds: number) =>
+    free === undefined ? undefined : new FailureDelay(redis, name, free, maxSeconds);
+  return new Limits({
+    accountFailures: failures('log_in:account', logInFailures, MAX_ACCOUNT_DELAY_SECONDS),
+    addressFailures: failures('log_in:address', logInFailuresPerAddress, MAX_ADDRESS_DELAY_SECONDS),
+    signUps:
+      signUpsPerHour === undefined
+        ? undefined
+        : new RateLimit(redis, 'sign_up', { count: signUpsPerHour, seconds: 3_600 }, 'Too many sign-ups'),
+  });
 }

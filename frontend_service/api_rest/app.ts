@@ -17,7 +17,7 @@ import { clearSessionToken, readSessionToken, setSessionToken } from './session-
 
 /** Creates the REST door of FrontendService and all that it needs, in the order to start. */
 export function createRestApp(config: FrontendServiceConfig, logger: Logger): Component[] {
-  const { users, access, sessions, inbox, liveEvents, peers, components } = createInboxService(
+  const { users, access, clients, sessions, inbox, liveEvents, peers, components } = createInboxService(
     config,
     logger,
   );
@@ -37,6 +37,7 @@ export function createRestApp(config: FrontendServiceConfig, logger: Logger): Co
       securitySchemes: operations.securitySchemes,
       hasPage: true,
       access,
+      clients,
       dependencies: [],
       peers,
       middleware: [securityHeaders, keepPrivate, requireSameOrigin, servePage, servePageFiles],

@@ -7,6 +7,7 @@ import type { RequestContext } from '@messaging/service_kit/request';
 import { tracing } from '@messaging/service_kit/tracing';
 import type { NotificationGateway } from '../clients/notification-gateway.js';
 import type { Fanout } from '../fanout/fanout.js';
+import type { WatchLeases } from '../fanout/watch-leases.js';
 import type { Notification } from './notification.js';
 
 /** How many notifications without an id may wait for a watcher: there is no way to read them again. */
@@ -27,6 +28,7 @@ export class Feed {
     private readonly notifications: NotificationGateway,
     private readonly fanout: Fanout,
     private readonly limits: { maxWatches: number; maxWatchesPerUser: number },
+    private readonly leases: WatchLeases | undefined,
   ) {
     this.#arrivals.setMaxListeners(0);
     fanout.events.on('notification', (notification) => this.#arrive(notification));
@@ -65,6 +67,10 @@ export class Feed {
     if (this.#arrivals.listenerCount(eventOf(email)) >= this.limits.maxWatchesPerUser) {
       throw new ServiceError('tooMany', `${email} watches its notifications often enough; end another watch`);
     }
+    const giveBack = await this.leases?.take(email);
+    if (giveBack && signal.aborted) giveBack();
+    signal.throwIfAborted();
+    if (giveBack) signal.addEventListener('abort', giveBack, { once: true });
     const lastId = afterId ?? (await this.#retry(() => this.notifications.findLastId(email), signal));
     return this.#follow(email, new Watch(lastId), signal);
   }

@@ -7,6 +7,7 @@ import {
   type PageRequest,
 } from '@messaging/service_kit/paging';
 import { checkDeadline, type RequestContext } from '@messaging/service_kit/request';
+import type { RateLimit } from '@messaging/service_kit/redis/rate-limits';
 import pLimit from 'p-limit';
 import type { UserGateway } from '../clients/user-gateway.js';
 import type { AddOutcome, MessageStore } from '../store/message-store.js';
@@ -49,6 +50,7 @@ export class Messages {
     private readonly users: UserGateway,
     private readonly notifier: Notifier,
     private readonly times: MessageTimes,
+    private readonly sendLimit: RateLimit | undefined,
   ) {}
 
   /**
@@ -57,12 +59,13 @@ export class Messages {
    * and has the first outcome.
    *
    * @throws {ServiceError} `unavailable` or `tooSlow` when it can't be known whether the accounts exist;
-   *   `mismatch` when the request's id was used for another message.
+   *   `mismatch` when the request's id was used for another message; `tooMany` when its sender sends too many.
    */
   async sendMessage(message: NewMessage, context: RequestContext): Promise<SendOutcome> {
     const { senderEmail, receiverEmail } = message;
     const earlier = await this.store.findRequest(message);
     if (earlier) return this.#conclude(earlier, message, context);
+    await this.sendLimit?.take(senderEmail);
 
     const [senderExists, receiverExists] = await this.#exist(senderEmail, receiverEmail, context);
     if (!senderExists) return { status: 'unknownSender' };

@@ -42,8 +42,24 @@ export class AccessControl {
    *
    * @throws {ServiceError} `unauthenticated` when the call does not show it; `unavailable` when it can't be checked.
    */
-  async identify(rule: AccessRule<never>, { authorization = '' }: Credentials): Promise<Caller | undefined> {
+  async identify(rule: AccessRule<never>, credentials: Credentials): Promise<Caller | undefined> {
     if (!this.#reader || rule.isOpen) return undefined;
+    return this.#read(this.#reader, credentials);
+  }
+
+  /** Tells which service a call is shown to be from, be it one that anyone may make. In the open mode none shows it. */
+  async findService(credentials: Credentials): Promise<ServiceName | undefined> {
+    if (!this.#reader || credentials.authorization === undefined) return undefined;
+    try {
+      const caller = await this.#read(this.#reader, credentials);
+      return caller.kind === 'service' ? caller.name : undefined;
+    } catch (error) {
+      if (error instanceof ServiceError) return undefined;
+      throw error;
+    }
+  }
+
+  async #read(reader: TokenReader, { authorization = '' }: Credentials): Promise<Caller> {
     const token = /^Bearer +(\S+)$/i.exec(authorization)?.[1];
     if (token === undefined) {
       throw new ServiceError(
@@ -51,7 +67,7 @@ export class AccessControl {
         'Log in, and send "Authorization: Bearer " with the token that you get',
       );
     }
-    return this.#reader.read(token);
+    return reader.read(token);
   }
 
   /** @throws {ServiceError} `forbidden` when this caller may not make this call. */

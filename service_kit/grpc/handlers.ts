@@ -9,9 +9,10 @@ import {
 } from '@grpc/grpc-js';
 import { z } from 'zod';
 import type { AccessControl, Credentials } from '../access/access-control.js';
+import type { CallOrigin, ClientAddresses } from '../access/client-addresses.js';
 import type { AccessRule } from '../access/rules.js';
 import { MAX_BATCH_ITEMS } from '../coalescer.js';
-import { errorKinds, ServiceError, toServiceError } from '../errors.js';
+import { errorKinds, RETRY_AFTER_HEADER, ServiceError, toServiceError } from '../errors.js';
 import { parseInput } from '../input.js';
 import { type Logger, SLOW_REQUEST_MS } from '../log.js';
 import { grpcServerCallSeconds, grpcServerItemFailures } from '../metrics.js';
@@ -130,7 +131,7 @@ function readOrigins(call: CallContext) {
  */
 export function createHandlerAdapters(
   options: { maxInFlight: number; requestTimeoutMs: number; logger: Logger; slowCallerMs?: number },
-  access: AccessControl,
+  { access, clients }: { access: AccessControl; clients?: ClientAddresses },
   drain: AbortSignal,
 ): HandlerAdapters {
   const { logger, slowCallerMs } = options;
@@ -150,7 +151,7 @@ export function createHandlerAdapters(
   const answer = async <Response>(
     call: CallContext,
     work: (context: CallContext) => Promise<Response>,
-  ): Promise<{ response: Response } | { failure: Failure; requestId: string }> => {
+  ): Promise<{ response: Response } | { failure: Failure; metadata: Metadata }> => {
     const startedAt = performance.now();
     const context = { ...call, deadline: Math.min(call.deadline, Date.now() + options.requestTimeoutMs) };
     const measure = (code: status): number => {
@@ -170,7 +171,7 @@ export function createHandlerAdapters(
       const { requestId = newRequestId() } = context;
       const failure = describe({ ...context, requestId }, thrown, startedAt);
       measure(failure.code);
-      return { failure, requestId };
+      return { failure, metadata: toMetadata(requestId, thrown) };
     }
   };
 
@@ -192,14 +193,17 @@ export function createHandlerAdapters(
     const deadline = Number(call.getDeadline());
     const reply = async (span?: Span) => {
       const { request } = call;
-      const outcome = await answer({ method, requestId, deadline, request }, async (context) => {
-        const { input } = await readAdmitted(schema, rule, call);
-        return handle(input, context);
-      });
+      const findClientAddress = clients && (async () => clients.find(originOf(call)));
+      const outcome = await answer(
+        { method, requestId, deadline, request, findClientAddress },
+        async (context) => {
+          const { input } = await readAdmitted(schema, rule, call);
+          return handle(input, context);
+        },
+      );
       if (span) setStatus(span, 'server', 'failure' in outcome ? outcome.failure.code : status.OK);
-      if ('failure' in outcome) {
-        callback({ ...outcome.failure, metadata: toMetadata(outcome.requestId) });
-      } else callback(null, outcome.response);
+      if ('failure' in outcome) callback({ ...outcome.failure, metadata: outcome.metadata });
+      else callback(null, outcome.response);
     };
     if (tracing) void tracing.trace(serverSpan(method, call.metadata), reply);
     else void reply();
@@ -272,7 +276,7 @@ export function createHandlerAdapters(
         if (call.cancelled) return;
         const failure = reason ? toFailure(reason) : describe(context, thrown, startedAt);
         if (span) setStatus(span, 'server', failure.code);
-        call.emit('error', { ...failure, metadata: toMetadata(requestId) });
+        call.emit('error', { ...failure, metadata: toMetadata(requestId, thrown) });
       } finally {
         unwatch?.();
         answers.end();
@@ -336,13 +340,25 @@ function credentialsOf({ metadata }: { metadata: Metadata }): Credentials {
   return { authorization: metadata.get('authorization')[0]?.toString() };
 }
 
+function originOf(call: ServerUnaryCall<unknown, unknown>): CallOrigin {
+  const forwardedFor = call.metadata.get('x-forwarded-for').join(',') || undefined;
+  return { ...credentialsOf(call), remoteAddress: withoutPort(call.getPeer()), forwardedFor };
+}
+
+/** `127.0.0.1:50000` and `[::1]:50000`, as grpc-js writes them. */
+function withoutPort(peer: string): string {
+  return peer.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
+}
+
 function requestIdOf(metadata: Metadata): string | undefined {
   return readRequestId(metadata.get(REQUEST_ID_HEADER)[0]);
 }
 
-function toMetadata(requestId: string): Metadata {
+function toMetadata(requestId: string, thrown?: unknown): Metadata {
   const metadata = new Metadata();
   metadata.set(REQUEST_ID_HEADER, requestId);
+  const retryAfter = thrown instanceof ServiceError ? thrown.retryAfterSeconds : undefined;
+  if (retryAfter !== undefined) metadata.set(RETRY_AFTER_HEADER, String(retryAfter));
   return metadata;
 }
 

@@ -10,12 +10,13 @@ import {
   InterceptingCall,
   type Interceptor,
   type requestCallback,
+  type ServiceError as GrpcError,
   status,
 } from '@grpc/grpc-js';
 import { once } from 'node:events';
 import { ownTokens } from '../access/identity.js';
 import { Coalescer } from '../coalescer.js';
-import { type ErrorKind, errorKinds, ServiceError } from '../errors.js';
+import { type ErrorKind, errorKinds, readRetryAfter, RETRY_AFTER_HEADER, ServiceError } from '../errors.js';
 import type { Component, Dependency } from '../lifecycle.js';
 import type { Logger } from '../log.js';
 import { grpcClientCallSeconds, peerUp } from '../metrics.js';
@@ -136,6 +137,11 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
    */
   async relay<Reply>(context: RequestContext, invoke: UnaryCall<Reply>): Promise<Reply> {
     return this.#call(context, invoke, (failure) => {
+      const retryAfterMs = readRetryAfter(failure.metadata.get(RETRY_AFTER_HEADER)[0]?.toString());
+      // Who has too much to do itself does not know for how long.
+      if (failure.code === status.RESOURCE_EXHAUSTED && retryAfterMs !== undefined) {
+        return new ServiceError('tooMany', failure.details, { retryAfterMs });
+      }
       const kind = refusals.get(failure.code);
       return kind === undefined ? this.#describe(failure) : new ServiceError(kind, failure.details);
     });
@@ -247,7 +253,7 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
   async #call<Reply>(
     context: RequestContext,
     invoke: UnaryCall<Reply>,
-    describe: (failure: CallFailure) => ServiceError,
+    describe: (failure: GrpcError) => ServiceError,
   ): Promise<Reply> {
     const deadline = Math.min(context.deadline, Date.now() + this.#timeoutMs);
     const startedAt = performance.now();

@@ -11,6 +11,7 @@ import {
 } from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
 import type { AccessControl } from '../access/access-control.js';
+import type { ClientAddresses } from '../access/client-addresses.js';
 import type { ProcessConfig } from '../config.js';
 import type { Component, VitalDependency } from '../lifecycle.js';
 import { listenError } from '../listen.js';
@@ -24,6 +25,8 @@ export interface GrpcService {
   name: string;
   definition: ServiceDefinition;
   access: AccessControl;
+  /** Tells whom it counts, where it does. */
+  clients?: ClientAddresses;
   /** What the service can't serve without: while one is away, health is NOT_SERVING. */
   dependencies: readonly VitalDependency[];
 }
@@ -58,7 +61,7 @@ export class GrpcServer implements Component {
     });
     this.#server.addService(
       service.definition,
-      createHandlers(createHandlerAdapters({ ...config, logger }, service.access, this.#draining.signal)),
+      createHandlers(createHandlerAdapters({ ...config, logger }, service, this.#draining.signal)),
     );
     this.#health = new HealthImplementation();
     this.#updateHealth();

@@ -1,7 +1,8 @@
 import express, { type Express, type Request, type RequestHandler, type Response } from 'express';
 import type { z } from 'zod';
-import type { AccessControl } from '../access/access-control.js';
+import type { AccessControl, Credentials } from '../access/access-control.js';
 import type { Caller as KnownCaller } from '../access/callers.js';
+import type { CallOrigin, ClientAddresses } from '../access/client-addresses.js';
 import { type AccessRule, onlyServices } from '../access/rules.js';
 import { ServiceError } from '../errors.js';
 import type { Dependency } from '../lifecycle.js';
@@ -43,6 +44,8 @@ const BODY_LIMIT_BYTES = 100 * 1024;
 /** What a REST door says about its service. */
 export interface RestService extends Omit<DescribedDoor, 'operations' | 'asksForTokens'> {
   access: AccessControl;
+  /** Tells whom it counts, where it does. */
+  clients?: ClientAddresses;
   /** What the service can't serve without. */
   dependencies: readonly Dependency[];
   /** Other services that it calls: named in `/readyz`, and never a reason for a 503. */
@@ -129,14 +132,7 @@ export function createRestApp(
   const operations: Operation[] = [];
   addProcessOperations(app, service, operations, drain);
   addOperations(
-    adderTo(
-      app,
-      service.access,
-      operations,
-      new InFlight(config.maxInFlight),
-      config.requestTimeoutMs,
-      drain,
-    ),
+    adderTo(app, service, operations, new InFlight(config.maxInFlight), config.requestTimeoutMs, drain),
   );
 
   app.use((request) => {
@@ -214,15 +210,16 @@ function namesOf(dependencies: readonly Dependency[]): string[] {
 /** Makes what adds operations to `app`, and lists them in `operations`. */
 function adderTo(
   app: Express,
-  access: AccessControl,
+  { access, clients }: RestService,
   operations: Operation[],
   inFlight: InFlight,
   requestTimeoutMs: number,
   drain: AbortSignal,
 ): On {
-  const contextOf = ({ locals }: Response): RequestContext => ({
+  const contextOf = (request: Request, { locals }: Response): RequestContext => ({
     requestId: locals.requestId,
     deadline: Date.now() + requestTimeoutMs,
+    findClientAddress: clients && (async () => clients.find(originOf(request))),
   });
 
   const begin = <Input extends z.ZodObject, Content, Caller>(
@@ -232,7 +229,7 @@ function adderTo(
     do: (handle) => {
       const { method, path, success, bodyLimitBytes = BODY_LIMIT_BYTES } = operation;
       app[method](path, express.json({ limit: bodyLimitBytes }), async (request, response) => {
-        const context = contextOf(response);
+        const context = contextOf(request, response);
         await inFlight.run(context, async () => {
           const { caller, userToken, input } = await admit(request, context);
           const content = await handle(input, { ...context, userToken }, { request, response, caller });
@@ -246,7 +243,7 @@ function adderTo(
     stream: (findEvents) => {
       app.get(operation.path, async (request, response) =>
         sendEvents(request, response, drain, async (signal) => {
-          const { caller, input } = await admit(request, contextOf(response));
+          const { caller, input } = await admit(request, contextOf(request, response));
           return findEvents(input, caller, signal);
         }),
       );
@@ -291,14 +288,22 @@ interface Admitted<Input extends z.ZodObject, Caller> {
   input: z.output<Input>;
 }
 
+function credentialsOf({ headers: { authorization } }: Request): Credentials {
+  return { authorization };
+}
+
+function originOf(request: Request): CallOrigin {
+  const forwardedFor = request.headers['x-forwarded-for']?.toString();
+  return { ...credentialsOf(request), remoteAddress: request.socket.remoteAddress, forwardedFor };
+}
+
 async function identify(
   access: AccessControl,
   rule: AccessRule<never>,
   request: Request,
 ): Promise<KnownCaller | undefined> {
   try {
-    const { authorization } = request.headers;
-    return await access.identify(rule, { authorization });
+    return await access.identify(rule, credentialsOf(request));
   } catch (error) {
     const isUnknown = error instanceof ServiceError && error.kind === 'unauthenticated';
     // https://www.rfc-editor.org/rfc/rfc6750#section-3

@@ -1,11 +1,11 @@
 import { STATUS_CODES } from 'node:http';
 import type { ErrorRequestHandler } from 'express';
 import { z } from 'zod';
-import { errorKinds, isTransient, ServiceError, toServiceError } from '../errors.js';
+import { errorKinds, isTransient, RETRY_AFTER_HEADER, ServiceError, toServiceError } from '../errors.js';
 
 export const PROBLEM_TYPE = 'application/problem+json';
 
-/** When the same may succeed: queues are short, and what is away is tried again every second. */
+/** When the same may succeed, unless something else is known: queues are short, and what is away is tried again every second. */
 const RETRY_AFTER_SECONDS = 1;
 
 /** How an answer says what is wrong. */
@@ -38,7 +38,8 @@ export const answerError: ErrorRequestHandler = (thrown: unknown, request, respo
   }
   const status = errorKinds[error.kind].http;
   response.status(status);
-  if (isTransient(error)) response.setHeader('Retry-After', RETRY_AFTER_SECONDS);
+  if (isTransient(error))
+    response.setHeader(RETRY_AFTER_HEADER, error.retryAfterSeconds ?? RETRY_AFTER_SECONDS);
   if (request.accepts('application/json', PROBLEM_TYPE) === PROBLEM_TYPE) {
     const problem: z.input<typeof problemAnswer> = {
       title: STATUS_CODES[status] ?? '',

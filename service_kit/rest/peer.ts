@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import type { ServiceName } from '../access/callers.js';
 import { ownTokens } from '../access/identity.js';
-import { type ErrorKind, errorKinds, ServiceError } from '../errors.js';
+import { type ErrorKind, errorKinds, readRetryAfter, RETRY_AFTER_HEADER, ServiceError } from '../errors.js';
 import type { Component, Dependency } from '../lifecycle.js';
 import type { Logger } from '../log.js';
 import { httpClientRequestSeconds, peerUp } from '../metrics.js';
@@ -35,6 +35,12 @@ export interface RestCall<Reply extends z.ZodType> {
   body?: unknown;
   /** What a reply has to look like. */
   reply: Reply;
+}
+
+interface Answer {
+  status: number;
+  body: unknown;
+  retryAfterMs: number | undefined;
 }
 
 /** Another service, called through its REST door. */
@@ -90,17 +96,19 @@ export class RestPeer implements Component, Dependency {
   }
 
   async #relay<Reply extends z.ZodType>(
-    { deadline, requestId, userToken }: RequestContext,
+    { deadline, requestId, userToken, findClientAddress }: RequestContext,
     { method, path, body, reply }: RestCall<Reply>,
     span?: Span,
   ): Promise<z.output<Reply>> {
     const timeoutMs = Math.max(0, Math.min(deadline - Date.now(), this.timeoutMs));
+    const clientAddress = await findClientAddress?.();
     const token = userToken ?? (await ownTokens?.current(this.service));
     const response = await this.#measure(method, path, {
       method,
       headers: {
         ...(token !== undefined && { Authorization: `Bearer ${token}` }),
         ...(requestId === undefined ? {} : { [REQUEST_ID_HEADER]: requestId }),
+        ...(clientAddress === undefined ? {} : { 'X-Forwarded-For': clientAddress }),
         ...(span && { traceparent: span.traceparent }),
         ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
       },
@@ -110,7 +118,10 @@ export class RestPeer implements Component, Dependency {
     span?.set({ 'http.response.status_code': response.status });
     if (response.status < 300) return reply.parse(response.body);
     const kind = kindsByStatus.get(response.status);
-    if (kind !== undefined) throw new ServiceError(kind, refusal.parse(response.body).message);
+    if (kind !== undefined) {
+      const { retryAfterMs } = response;
+      throw new ServiceError(kind, refusal.parse(response.body).message, { retryAfterMs });
+    }
     if (response.status >= 503) throw this.#unavailable();
     throw new Error(`${this.name} answered ${method} ${path} with ${response.status}`);
   }
@@ -128,13 +139,14 @@ export class RestPeer implements Component, Dependency {
     }
   }
 
-  async #fetch(path: string, options: RequestInit): Promise<{ status: number; body: unknown }> {
+  async #fetch(path: string, options: RequestInit): Promise<Answer> {
     try {
       const response = await fetch(`http://${this.address}${path}`, options);
       const text = await response.text();
       const body: unknown = text === '' ? undefined : JSON.parse(text);
       this.#isUp = true;
-      return { status: response.status, body };
+      const retryAfterMs = readRetryAfter(response.headers.get(RETRY_AFTER_HEADER));
+      return { status: response.status, body, retryAfterMs };
     } catch (error) {
       this.logger.debug({ peer: this.name, err: error }, 'call failed');
       if (error instanceof SyntaxError) throw error;

@@ -68,7 +68,8 @@ export class Suite {
       if (options.redis !== 'none') await suite.redis.start();
       const replicas = await suite.#planReplicas(options.twice ?? []);
       const environmentFor = (name: ProcessName) => ({
-        ...(options.serviceKeysFolder !== undefined && { AUTH_MODE: 'required' }),
+        // All tests sign up from one address.
+        ...(options.serviceKeysFolder !== undefined && { AUTH_MODE: 'required', SIGN_UPS_PER_HOUR: '0' }),
         ...suite.#replicaEnvironment(),
         ...options.environment,
         ...options.processEnvironment?.[name],

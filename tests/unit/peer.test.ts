@@ -40,7 +40,7 @@ async function serve(receive: Receive, methods: ('unary' | 'stream')[], port = 0
   drain = new AbortController();
   const { unary, stream } = createHandlerAdapters(
     { maxInFlight: 100, requestTimeoutMs: 10_000, logger },
-    openAccess,
+    { access: openAccess },
     drain.signal,
   );
   const handle =

@@ -33,7 +33,7 @@ beforeEach(async () => {
   pieces = { given: 0, isOver: false };
   const { serverStream } = createHandlerAdapters(
     { maxInFlight: 100, requestTimeoutMs: 10_000, logger, slowCallerMs: 200 },
-    openAccess,
+    { access: openAccess },
     new AbortController().signal,
   );
   server = new Server();

@@ -13,7 +13,7 @@ const ALL_SERVICES = ['message_service', 'notification_service', 'frontend_servi
 
 /** Creates the REST door of UserService and all that it needs, in the order to start. */
 export function createRestApp(config: UserServiceConfig, logger: Logger): Component[] {
-  const { users, sessions, access, redis, peers, components } = createUserService(config, logger);
+  const { users, sessions, access, clients, redis, peers, components } = createUserService(config, logger);
 
   const server = new RestServer(
     config,
@@ -22,6 +22,7 @@ export function createRestApp(config: UserServiceConfig, logger: Logger): Compon
       name: 'UserService',
       description: 'Who has an account: it creates, changes and deletes users, and checks their passwords.',
       access,
+      clients,
       dependencies: [redis],
       peers,
     },
@@ -77,18 +78,18 @@ export function createRestApp(config: UserServiceConfig, logger: Logger): Compon
         ownerOf(({ params }) => params.email),
       ).do(async ({ params }) => users.deleteUser(params.email));
 
-      on(operations.logIn, anyone).do(async ({ body: { email, password } }) => {
+      on(operations.logIn, anyone).do(async ({ body: { email, password } }, context) => {
         const answer = { success: true as const, message: 'The password is right' };
         // Who asks nobody for a token gives none.
         if (!access.isRequired) {
-          return { ...answer, user: requireRight(await users.authenticate(email, password)) };
+          return { ...answer, user: requireRight(await users.authenticate(email, password, context)) };
         }
-        const { user, tokens } = requireRight(await sessions.logIn(email, password));
+        const { user, tokens } = requireRight(await sessions.logIn(email, password, context));
         return { ...answer, user, ...tokens };
       });
 
-      on(operations.beginSession, anyone).do(async ({ body: { email, password } }) => {
-        const { user, tokens } = requireRight(await sessions.logIn(email, password));
+      on(operations.beginSession, anyone).do(async ({ body: { email, password } }, context) => {
+        const { user, tokens } = requireRight(await sessions.logIn(email, password, context));
         return { success: true, message: 'The session has begun', user, ...tokens };
       });
 

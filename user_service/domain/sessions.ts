@@ -2,6 +2,7 @@ import { createHash, randomBytes, randomUUID, timingSafeEqual } from 'node:crypt
 import { sessionEnded, type TokenAuthority } from '@messaging/service_kit/access/authority';
 import { type PublicKeySet, signUserToken } from '@messaging/service_kit/access/tokens';
 import { ServiceError } from '@messaging/service_kit/errors';
+import type { RequestContext } from '@messaging/service_kit/request';
 import type { EndedSession, SessionStore } from '../store/session-store.js';
 import type { TokenKeys } from './token-keys.js';
 import type { User } from './user.js';
@@ -51,8 +52,8 @@ export class Sessions implements TokenAuthority {
   }
 
   /** Begins a session. Resolves to undefined when the email or the password is wrong, as {@link Users.authenticate} tells. */
-  async logIn(email: string, password: string): Promise<Session | undefined> {
-    const found = await this.users.authenticateVersion(email, password);
+  async logIn(email: string, password: string, context: RequestContext): Promise<Session | undefined> {
+    const found = await this.users.authenticateVersion(email, password, context);
     if (!found) return undefined;
     const id = randomUUID();
     const secret = randomBytes(32).toString('base64url');

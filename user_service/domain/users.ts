@@ -10,6 +10,7 @@ import {
 import type { RequestContext } from '@messaging/service_kit/request';
 import type { Outbox } from '@messaging/service_kit/redis/outbox';
 import type { StoredUser, UserStore } from '../store/user-store.js';
+import type { Limits } from './limits.js';
 import type { Passwords } from './passwords.js';
 import type { NewUser, PendingSubscription, User, UserChanges, UserRecord } from './user.js';
 
@@ -26,17 +27,20 @@ export class Users {
     private readonly store: UserStore,
     private readonly passwords: Passwords,
     private readonly subscriptions: Outbox<PendingSubscription>,
+    private readonly limits: Limits,
   ) {}
 
   /**
    * Creates an account and subscribes it to notifications.
    *
-   * @throws {ServiceError} `conflict` when the email is taken; `invalid` when the password is too short.
+   * @throws {ServiceError} `conflict` when the email is taken; `invalid` when the password is too short; `tooMany` when too many
+   *   were made from the same address.
    */
   async createUser({ email, password, name }: NewUser, context: RequestContext): Promise<User> {
     this.passwords.checkLength(password);
     // Spares the hash for an email that is plainly taken; only createUser below decides.
     if (await this.store.userExists(email)) throw emailTaken();
+    await this.limits.signUp(context);
     const record = { name, email, password: await this.passwords.hash(password) };
     const entryId = await this.store.createUser(record, context);
     if (entryId === undefined) throw emailTaken();
@@ -96,16 +100,23 @@ export class Users {
   /**
    * Finds the account that these credentials open, if they open any. Takes the same time whether or not the account
    * exists. A password that was hashed at a lower cost than today's is hashed anew.
+   *
+   * @throws {ServiceError} `tooMany` where too many attempts have failed.
    */
-  async authenticate(email: string, password: string): Promise<User | undefined> {
-    return (await this.authenticateVersion(email, password))?.user;
+  async authenticate(email: string, password: string, context: RequestContext): Promise<User | undefined> {
+    return (await this.authenticateVersion(email, password, context))?.user;
   }
 
   /** The same, with what tells whether the account has changed since. */
   async authenticateVersion(
     email: string,
     password: string,
+    context: RequestContext,
   ): Promise<{ user: User; version: string } | undefined> {
+    return this.limits.logIn(email, context, async () => this.#open(email, password));
+  }
+
+  async #open(email: string, password: string): Promise<{ user: User; version: string } | undefined> {
     const found = await this.store.findUser(email);
     const isMatch = await this.passwords.matches(password, found?.record.password);
     if (!found || !isMatch) return undefined;

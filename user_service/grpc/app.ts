@@ -22,12 +22,18 @@ const pageQuery = z.object({ page_size: pageSize, page_token: pageToken });
 
 /** Creates the gRPC door of UserService and all that it needs, in the order to start. */
 export function createGrpcApp(config: UserServiceConfig, logger: Logger): Component[] {
-  const { users, sessions, access, redis, components } = createUserService(config, logger);
+  const { users, sessions, access, clients, redis, components } = createUserService(config, logger);
 
   const server = new GrpcServer(
     config,
     logger,
-    { name: 'user_service.UserService', definition: UserService.service, access, dependencies: [redis] },
+    {
+      name: 'user_service.UserService',
+      definition: UserService.service,
+      access,
+      clients,
+      dependencies: [redis],
+    },
     ({ unary, stream, wholeBatch }): UserServiceHandlers => {
       const checkBatch = wholeBatch(
         'emails',
@@ -36,12 +42,12 @@ export function createGrpcApp(config: UserServiceConfig, logger: Logger): Compon
         async (emails) => ({ exists: await users.usersExist(emails) }),
       );
       return {
-        AuthenticateUser: unary(credentials, anyone, async ({ email, password }) => {
+        AuthenticateUser: unary(credentials, anyone, async ({ email, password }, context) => {
           // Who asks nobody for a token gives none: callers of the open mode get what they always got.
           if (!access.isRequired) {
-            return { email, success: (await users.authenticate(email, password)) !== undefined };
+            return { email, success: (await users.authenticate(email, password, context)) !== undefined };
           }
-          const session = await sessions.logIn(email, password);
+          const session = await sessions.logIn(email, password, context);
           return { email, success: session !== undefined, ...session?.tokens };
         }),
 

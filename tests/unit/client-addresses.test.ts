@@ -1,0 +1,26 @@
+import { AccessControl } from '@messaging/service_kit/access/access-control';
+import { ClientAddresses } from '@messaging/service_kit/access/client-addresses';
+import { createLogger } from '@messaging/service_kit/log';
+import { expect, test } from 'vitest';
+
+const access = new AccessControl('user_service', undefined, await createLogger('tests', 'silent', 'json'));
+
+const NONE: string[] = [];
+const INSIDE = ['loopback', '10.0.0.0/8'];
+
+test.each([
+  ['the connection', NONE, '192.0.2.1', undefined, '192.0.2.1'],
+  ['whatever is said of others, where no proxy is trusted', NONE, '192.0.2.1', '198.51.100.7', '192.0.2.1'],
+  ['what a trusted proxy says', INSIDE, '10.1.2.3', '198.51.100.7', '198.51.100.7'],
+  ['not what a caller has told a trusted proxy', INSIDE, '10.1.2.3', '1.1.1.1, 198.51.100.7', '198.51.100.7'],
+  ['what a row of trusted proxies says', INSIDE, '127.0.0.1', '198.51.100.7, 10.9.9.9', '198.51.100.7'],
+  ['the first proxy, where nobody is behind it', INSIDE, '10.1.2.3', undefined, '10.1.2.3'],
+  ['an IPv4 address in IPv6', NONE, '::ffff:192.0.2.1', undefined, '192.0.2.1'],
+  ['the network of an IPv6 address', NONE, '2001:db8:1:2:3:4:5:6', undefined, '2001:db8:1:2::/64'],
+  ['the network of a short one', NONE, '2001:db8::1', undefined, '2001:db8:0:0::/64'],
+  ['a trusted IPv6 proxy', INSIDE, '::1', '2001:db8::7', '2001:db8:0:0::/64'],
+  ['what is no address, as it is', INSIDE, '127.0.0.1', 'unknown', 'unknown'],
+])('finds %s', async (_what, proxies, remoteAddress, forwardedFor, found) => {
+  const clients = new ClientAddresses(access, proxies);
+  expect(await clients.find({ authorization: undefined, remoteAddress, forwardedFor })).toBe(found);
+});

@@ -3,6 +3,7 @@ import { Metadata, status } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { connect, newEmail, redis, rest, signUp } from '../helpers/clients.js';
+import { expectSoon } from '../helpers/expectations.js';
 import { signIn } from '../helpers/inbox.js';
 import { Suite } from '../helpers/suite.js';
 import { TestKeys } from '../helpers/tokens.js';
@@ -112,6 +113,23 @@ async function holdPauses(): Promise<void> {
   }
 }
 
+async function guessFourTimes(email: string) {
+  const outcomes = [];
+  for (let attempt = 0; attempt < 3; attempt++) outcomes.push(await logIn(email, 'a guess'));
+  await holdPauses();
+  return [...outcomes, await logIn(email, 'a guess')];
+}
+
+/** What somebody fills in who signs up. */
+function form() {
+  return { email: newEmail('many'), password: PASSWORD, name: 'Many' };
+}
+
+/** Signs up at the page. */
+async function signUpFrom(address: string) {
+  return clients.rest.frontend().post('/api/users').set('X-Forwarded-For', address).send(form());
+}
+
 describe('log-ins to one account', () => {
   test('wait after some have failed, longer each time, at both doors; a right password is let in after it', async () => {
     const { email } = await newAccount('guessed');
@@ -147,20 +165,14 @@ describe('log-ins to one account', () => {
   test('are let through again once the time is over', async () => {
     const { email } = await newAccount('patient');
     for (let attempt = 0; attempt < 3; attempt++) await logIn(email, 'a guess');
-    await waitFor(async () => (await logIn(email, PASSWORD)).code === 200, { what: 'the wait is over' });
+    await expectSoon(async () => (await logIn(email, PASSWORD)).code).toBe(200);
   });
 
   test('are answered alike where there is no such account', async () => {
-    const outcomes = async (email: string) => {
-      const all = [];
-      for (let attempt = 0; attempt < 3; attempt++) all.push(await logIn(email, 'a guess'));
-      await holdPauses();
-      return [...all, await logIn(email, 'a guess')];
-    };
     const { email } = await newAccount('known');
-    const known = await outcomes(email);
+    const known = await guessFourTimes(email);
     expect(known.map(({ code }) => code)).toEqual([401, 401, 401, 429]);
-    expect(await outcomes(newEmail('nobody'))).toEqual(known);
+    expect(await guessFourTimes(newEmail('nobody'))).toEqual(known);
   });
 
   test('that are made all at once are counted each', async () => {
@@ -210,12 +222,9 @@ describe('log-ins from one address', () => {
 });
 
 describe('sign-ups', () => {
-  const form = () => ({ email: newEmail('many'), password: PASSWORD, name: 'Many' });
 
   test('from one address are bounded, through the page as well; others are not', async () => {
     const [one, other] = [newAddress(), newAddress()];
-    const signUpFrom = async (address: string) =>
-      clients.rest.frontend().post('/api/users').set('X-Forwarded-For', address).send(form());
     for (let count = 0; count < 3; count++) expect((await signUpFrom(one)).status).toBe(201);
     const refused = await signUpFrom(one);
     expect(refused.status).toBe(429);

@@ -43,7 +43,13 @@ beforeAll(async () => {
   await writeFile(file, `${stdout}user tester on >${password} ~* &* +@all\n`);
   suite = await Suite.start({
     redisOptions: () => ({ aclfile: file }),
-    environment: { NOTIFICATIONS_KEPT: '1000' },
+    environment: {
+      NOTIFICATIONS_KEPT: '1000',
+      LOG_IN_FAILURES: '5',
+      SIGN_UPS_PER_HOUR: '100',
+      SENDS_PER_MINUTE: '100',
+      WATCHES_PER_USER: '5',
+    },
     processEnvironment: {
       user_service_api: as('user_service'),
       user_service_grpc: as('user_service'),

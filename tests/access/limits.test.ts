@@ -222,7 +222,6 @@ describe('log-ins from one address', () => {
 });
 
 describe('sign-ups', () => {
-
   test('from one address are bounded, through the page as well; others are not', async () => {
     const [one, other] = [newAddress(), newAddress()];
     for (let count = 0; count < 3; count++) expect((await signUpFrom(one)).status).toBe(201);

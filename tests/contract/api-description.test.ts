@@ -53,7 +53,8 @@ for (const { service, ask } of doors) {
           isSecured || /login|POST \/(api\/session|sessions|token|logout)/.test(route),
         );
         if (!isSecured) continue;
-        const answer = await ask()[method](path.replace('{email}', 'nobody@example.com'));
+        const nobody = ask()[method](path.replace('{email}', 'nobody@example.com'));
+        const answer = await nobody.set('Authorization', 'none');
         expect(answer.status, route).toBe(401);
       }
     });

@@ -1,6 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type Account, grpc, newEmail, rest, signUp } from '../helpers/clients.js';
+import { issuedTokens } from '../helpers/credentials.js';
 import { expectInvalidArgument } from '../helpers/expectations.js';
 
 let accounts: Account[];
@@ -16,7 +17,7 @@ describe('AuthenticateUser', () => {
   it('says success to the right password, however the email is written', async () => {
     const { email, password } = alice;
     const reply = await grpc.users.AuthenticateUser({ email: ` ${email.toUpperCase()} `, password });
-    expect(reply).toStrictEqual({ email, success: true });
+    expect(reply).toStrictEqual({ email, success: true, ...issuedTokens });
   });
 
   it('says success: false, with status OK, to a wrong password', async () => {
@@ -38,7 +39,7 @@ describe('AuthenticateUser', () => {
     const password = 'é'.repeat(36);
     expect((await rest.users().post('/users').send({ email, password, name: 'Dave' })).status).toBe(201);
     const { AuthenticateUser } = grpc.users;
-    expect(await AuthenticateUser({ email, password })).toStrictEqual({ email, success: true });
+    expect(await AuthenticateUser({ email, password })).toMatchObject({ email, success: true });
     expect(await AuthenticateUser({ email, password: `${password}!` })).toStrictEqual({
       email,
       success: false,

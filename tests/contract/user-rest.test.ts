@@ -2,6 +2,7 @@ import bcrypt from 'bcrypt';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { type Account, grpc, newEmail, redis, rest, signUp } from '../helpers/clients.js';
+import { issuedTokens } from '../helpers/credentials.js';
 import { expectRefusal, expectSoon, parseJson } from '../helpers/expectations.js';
 
 const BCRYPT_HASH = /^\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}$/;
@@ -347,7 +348,7 @@ describe('POST /login', () => {
     const { email, password, name } = alice;
     const response = await logIn(` ${email.toUpperCase()} `, password);
     expect(response.status).toBe(200);
-    expect(response.body).toStrictEqual({ ...done, user: { email, name } });
+    expect(response.body).toStrictEqual({ ...done, user: { email, name }, ...issuedTokens });
   });
 
   it('answers 401, in the same words, to a wrong password and to an unknown user', async () => {

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { ROOT_FOLDER } from '../../scripts/dist/suite.js';
+import { credentialsFor } from './credentials.js';
 
 const run = promisify(execFile);
 const BUF = join(ROOT_FOLDER, 'node_modules', '.bin', 'buf');
@@ -14,6 +15,7 @@ export async function bufCurl(
   url: string,
   { reflection = 'grpc-v1', data, flags = [] }: { reflection?: Reflection; data?: object; flags?: string[] },
 ): Promise<string> {
+  const credentials = credentialsFor(url.slice(url.indexOf('/')), data);
   const { stdout } = await run(
     BUF,
     [
@@ -22,6 +24,7 @@ export async function bufCurl(
       '--http2-prior-knowledge',
       `--reflect-protocol=${reflection}`,
       ...(data ? ['--data', JSON.stringify(data)] : []),
+      ...Object.entries(credentials).map(([name, value]) => `--header=${name}: ${value}`),
       ...flags,
       `http://${url}`,
     ],

@@ -11,6 +11,7 @@ import type { ProtoGrpcType as UserProto } from '@messaging/proto_definitions/us
 import { loadProto } from '@messaging/service_kit/grpc/proto';
 import { Redis } from 'ioredis';
 import { afterAll, inject } from 'vitest';
+import { credentialsFor } from './credentials.js';
 import { restClient } from './rest.js';
 import type { Addresses, ProcessName } from './suite.js';
 
@@ -50,6 +51,7 @@ export function connect(addresses: Addresses, redisAddress: { host: string; port
         method.path,
         method.requestSerialize,
         method.responseDeserialize,
+        toMetadata(credentialsFor(method.path, undefined)),
         { deadline: Date.now() + CALL_TIMEOUT_MS },
       );
       for (const request of requests) call.write(request);
@@ -70,7 +72,7 @@ export function connect(addresses: Addresses, redisAddress: { host: string; port
           method.requestSerialize,
           method.responseDeserialize,
           request,
-          toMetadata(metadata),
+          toMetadata({ ...credentialsFor(method.path, request), ...metadata }),
           { deadline: Date.now() + CALL_TIMEOUT_MS },
           (error, reply) => {
             if (error) reject(error);

@@ -1,6 +1,7 @@
 import supertest, { type Test } from 'supertest';
 import { inject } from 'vitest';
 import { AnswerChecker, type methods } from './api-description.js';
+import { asksForTokens, restCredentialsFor } from './credentials.js';
 import type { ProcessName } from './suite.js';
 
 type Method = (typeof methods)[number];
@@ -14,7 +15,7 @@ const checkers = new Map<ProcessName, AnswerChecker>();
 export function restClient(name: ProcessName, address: string): RestClient {
   const client = supertest(`http://${address}`);
   const checked = (method: Method) => (path: string) =>
-    client[method](path).expect((answer) => checkerOf(name).check(method, path, answer));
+    showing(name, path, client[method](path)).expect((answer) => checkerOf(name).check(method, path, answer));
   return {
     get: checked('get'),
     post: checked('post'),
@@ -24,6 +25,18 @@ export function restClient(name: ProcessName, address: string): RestClient {
     // Answered like a GET, without the body.
     head: (path) => client.head(path),
   };
+}
+
+/** Has a request show who makes it, unless it does so itself. What is sent is known once it ends. */
+function showing(name: ProcessName, path: string, request: Test): Test {
+  if (!asksForTokens) return request;
+  const end = request.end.bind(request);
+  request.end = (callback) => {
+    const body: unknown = Reflect.get(request, '_data');
+    if (!request.get('authorization')) request.set(restCredentialsFor(name, path, body));
+    return end(callback);
+  };
+  return request;
 }
 
 function checkerOf(name: ProcessName): AnswerChecker {

@@ -7,6 +7,9 @@ import { exportJWK, generateKeyPair, importJWK, type JWK, type JWTPayload, SignJ
 import { z } from 'zod';
 import { ROOT_FOLDER } from '../../scripts/dist/suite.js';
 
+/** A session at the suite that the tests share, which goes on: tokens of it are taken for whomever they name. */
+export const TEST_SESSION = 'tests';
+
 const key = z.looseObject({ kid: z.string() });
 
 /** Keys of a suite of one's own: tests sign with them what the suite itself would not. */

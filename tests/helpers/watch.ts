@@ -4,6 +4,7 @@ import type { ProtoGrpcType } from '@messaging/proto_definitions/frontend';
 import type { Notification__Output as Notification } from '@messaging/proto_definitions/frontend_service/Notification';
 import type { WatchNotificationsRequest } from '@messaging/proto_definitions/frontend_service/WatchNotificationsRequest';
 import { loadProto } from '@messaging/service_kit/grpc/proto';
+import { credentialsFor } from './credentials.js';
 
 const { WatchNotifications } =
   loadProto<ProtoGrpcType>('frontend.proto').frontend_service.FrontendService.service;
@@ -24,7 +25,8 @@ export function watchNotifications(
   headers: Record<string, string> = {},
 ): NotificationWatch {
   const metadata = new Metadata();
-  for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
+  const credentials = credentialsFor(WatchNotifications.path, request);
+  for (const [name, value] of Object.entries({ ...credentials, ...headers })) metadata.set(name, value);
   const stream = channel.makeServerStreamRequest(
     WatchNotifications.path,
     WatchNotifications.requestSerialize,

@@ -111,8 +111,11 @@ function serviceToken(name: string, audience: string): string {
 function signed(file: string, typ: string, claims: object): string {
   const own = readKey(file);
   const now = Math.floor(Date.now() / 1_000);
-  const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url');
   const content = `${encode({ alg: 'EdDSA', typ, kid: own.kid })}.${encode({ iat: now, exp: now + 3_600, ...claims })}`;
   const signature = sign(null, Buffer.from(content), createPrivateKey({ key: own, format: 'jwk' }));
   return `${content}.${signature.toString('base64url')}`;
+}
+
+function encode(part: object): string {
+  return Buffer.from(JSON.stringify(part)).toString('base64url');
 }

@@ -308,8 +308,10 @@ describe('watches', () => {
 
     const first = watch(clients);
     expect(await isServed(first)).toBe(true);
-    const leaseEnd = async () =>
-      Number((await clients.redis(0).zrange(`watch_leases:${email}`, 0, 0, 'WITHSCORES'))[1]);
+    const leaseEnd = async () => {
+      const [, end] = await clients.redis(0).zrange(`watch_leases:${email}`, '0', '0', 'WITHSCORES');
+      return Number(end);
+    };
     const firstEnd = await leaseEnd();
     await waitFor(async () => (await leaseEnd()) > firstEnd, { what: 'the lease is renewed' });
     const other = watch(second);

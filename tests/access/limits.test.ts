@@ -2,6 +2,7 @@ import { rm } from 'node:fs/promises';
 import { Metadata, status } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
+import { chromiumPath, useBrowser } from '../helpers/browser.js';
 import { connect, newEmail, redis, rest, signUp } from '../helpers/clients.js';
 import { expectSoon } from '../helpers/expectations.js';
 import { signIn } from '../helpers/inbox.js';
@@ -333,6 +334,25 @@ describe('watches', () => {
     });
     first.cancel();
     second.close();
+  });
+});
+
+describe.skipIf(chromiumPath === undefined)('the page', () => {
+  const visit = useBrowser();
+
+  test('says how long whoever logs in has to wait', async () => {
+    const { page, account, signInButton } = await visit(suite.addresses.frontend_service_api, 'Forgetful');
+    await page.goto('/');
+    await page.getByLabel('Email').fill(account.email);
+    await page.getByLabel('Password').fill('a guess');
+    for (let attempt = 0; attempt < 3; attempt++) {
+      const answered = page.waitForResponse('**/api/session');
+      await signInButton.click();
+      expect((await answered).status()).toBe(401);
+    }
+    await holdPauses();
+    await signInButton.click();
+    await page.getByText('That was too much at once. Try again in 2 minutes.').waitFor();
   });
 });
 

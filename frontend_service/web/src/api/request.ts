@@ -8,10 +8,14 @@ const TIMEOUT_MS = 20_000;
 export class ApiError extends Error {
   override readonly name = 'ApiError';
 
-  /** @param status the HTTP status; 0 where there was no answer at all */
+  /**
+   * @param status the HTTP status; 0 where there was no answer at all
+   * @param retryAfterSeconds when the same may succeed, where the server says so; else 0
+   */
   constructor(
     readonly status: number,
     message: string,
+    readonly retryAfterSeconds = 0,
   ) {
     super(message);
   }
@@ -74,7 +78,8 @@ async function ask(path: string, options: RequestOptions): Promise<Response> {
   if (response.ok) return response;
   if (response.status === 401 && !isAboutSession) reportSessionEnd();
   const failure = failureSchema.safeParse(await readJson(response).catch(() => undefined));
-  throw new ApiError(response.status, failure.data?.message ?? response.statusText);
+  const retryAfterSeconds = Number(response.headers.get('Retry-After') ?? 0) || 0;
+  throw new ApiError(response.status, failure.data?.message ?? response.statusText, retryAfterSeconds);
 }
 
 async function readJson(response: Response): Promise<unknown> {

@@ -1,3 +1,4 @@
+import { describeDuration } from '../lib/duration.js';
 import { plural } from './plural.js';
 
 const unreadMessages = plural('en', { one: 'unread message', other: 'unread messages' });
@@ -35,7 +36,8 @@ export const en = {
 
   // What can go wrong
   unreachable: 'The server cannot be reached. Check your connection and try again.',
-  tooManyRequests: 'That was a lot at once. Wait a moment and try again.',
+  tooManyRequests: (seconds: number) =>
+    `That was too much at once. Try again ${seconds > 1 ? `in ${describeDuration(seconds, 'en')}` : 'in a moment'}.`,
   unavailable: 'The service is not available at the moment. Try again shortly.',
   conversationsFailed: 'Your conversations could not be loaded.',
   messagesFailed: 'The messages could not be loaded.',

@@ -1,3 +1,4 @@
+import { describeDuration } from '../lib/duration.js';
 import type { Dictionary } from './en.js';
 import { plural } from './plural.js';
 
@@ -34,7 +35,8 @@ export const es: Dictionary = {
   signOutFailed: 'La sesión sigue abierta: no se pudo contactar con el servidor.',
 
   unreachable: 'No se puede contactar con el servidor. Comprueba tu conexión y vuelve a intentarlo.',
-  tooManyRequests: 'Demasiadas peticiones seguidas. Espera un momento y vuelve a intentarlo.',
+  tooManyRequests: (seconds) =>
+    `Demasiadas peticiones seguidas. Vuelve a intentarlo ${seconds > 1 ? `dentro de ${describeDuration(seconds, 'es')}` : 'en un momento'}.`,
   unavailable: 'El servicio no está disponible ahora mismo. Vuelve a intentarlo en breve.',
   conversationsFailed: 'No se pudieron cargar tus conversaciones.',
   messagesFailed: 'No se pudieron cargar los mensajes.',

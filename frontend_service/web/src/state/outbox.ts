@@ -98,7 +98,7 @@ export class Outbox {
       else {
         this.#failures++;
         this.#update(message.key, { state: 'waiting' });
-        await this.#sleep(backoffMs(this.#failures));
+        await this.#sleep(Math.max(backoffMs(this.#failures), error.retryAfterSeconds * 1_000));
       }
     }
   }

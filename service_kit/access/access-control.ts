@@ -9,6 +9,8 @@ import { TokenReader } from './token-reader.js';
 export interface Credentials {
   /** The header, or metadata, of that name. */
   authorization: string | undefined;
+  /** The service that the other end of the connection has shown a certificate of. */
+  certifiedService: ServiceName | undefined;
 }
 
 /** How often a stream looks whether its caller is still let in. */
@@ -38,13 +40,19 @@ export class AccessControl {
   }
 
   /**
-   * Tells who makes a call, before what is asked for is looked at; undefined where that makes no difference.
+   * Tells who makes a call, before what is asked for is looked at; undefined where that makes no difference. A token counts before
+   * the certificate: by it a service acts for a user.
    *
    * @throws {ServiceError} `unauthenticated` when the call does not show it; `unavailable` when it can't be checked.
    */
-  async identify(rule: AccessRule<never>, { authorization = '' }: Credentials): Promise<Caller | undefined> {
+  async identify(rule: AccessRule<never>, credentials: Credentials): Promise<Caller | undefined> {
     if (!this.#reader || rule.isOpen) return undefined;
-    const token = /^Bearer +(\S+)$/i.exec(authorization)?.[1];
+    const { authorization } = credentials;
+    if (authorization === undefined) {
+      const name = credentials.certifiedService;
+      if (name !== undefined) return { kind: 'service', name };
+    }
+    const token = /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1];
     if (token === undefined) {
       throw new ServiceError(
         'unauthenticated',

@@ -1,3 +1,4 @@
+import { TLSSocket } from 'node:tls';
 import express, { type Express, type Request, type RequestHandler, type Response } from 'express';
 import type { z } from 'zod';
 import type { AccessControl } from '../access/access-control.js';
@@ -9,6 +10,7 @@ import { type Logger, SLOW_REQUEST_MS } from '../log.js';
 import { httpServerRequestSeconds, registry } from '../metrics.js';
 import { InFlight, type RequestContext } from '../request.js';
 import { newRequestId, readRequestId, REQUEST_ID_HEADER } from '../request-id.js';
+import { findCertifiedService } from '../tls/certified-service.js';
 import { tracing } from '../tracing.js';
 import { serveDocumentation } from './documentation.js';
 import { answerError } from './errors.js';
@@ -297,8 +299,13 @@ async function identify(
   request: Request,
 ): Promise<KnownCaller | undefined> {
   try {
-    const { authorization } = request.headers;
-    return await access.identify(rule, { authorization });
+    const { headers, socket } = request;
+    return await access.identify(rule, {
+      authorization: headers.authorization,
+      get certifiedService() {
+        return socket instanceof TLSSocket ? findCertifiedService(socket) : undefined;
+      },
+    });
   } catch (error) {
     const isUnknown = error instanceof ServiceError && error.kind === 'unauthenticated';
     // https://www.rfc-editor.org/rfc/rfc6750#section-3

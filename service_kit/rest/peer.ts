@@ -9,6 +9,7 @@ import { httpClientRequestSeconds, peerUp } from '../metrics.js';
 import type { RequestContext } from '../request.js';
 import { REQUEST_ID_HEADER } from '../request-id.js';
 import { type Span, tracing } from '../tracing.js';
+import { ask, type Question } from './ask.js';
 
 const PROBE_INTERVAL_MS = 5_000;
 
@@ -44,7 +45,7 @@ export class RestPeer implements Component, Dependency {
 
   /**
    * @param name the peer's name, for people
-   * @param service which service it is, for its eyes alone to show who is calling
+   * @param service which service it is: it shows that it is, where there is TLS, and a token that shows who is calling is for its eyes alone
    * @param address `host:port`
    * @param timeoutMs how long a call may take, unless the caller's own deadline is sooner
    */
@@ -115,7 +116,7 @@ export class RestPeer implements Component, Dependency {
     throw new Error(`${this.name} answered ${method} ${path} with ${response.status}`);
   }
 
-  async #measure(method: string, path: string, options: RequestInit) {
+  async #measure(method: string, path: string, options: Question) {
     const startedAt = performance.now();
     let answered = 0;
     try {
@@ -128,13 +129,12 @@ export class RestPeer implements Component, Dependency {
     }
   }
 
-  async #fetch(path: string, options: RequestInit): Promise<{ status: number; body: unknown }> {
+  async #fetch(path: string, options: Question): Promise<{ status: number; body: unknown }> {
     try {
-      const response = await fetch(`http://${this.address}${path}`, options);
-      const text = await response.text();
+      const { status, text } = await ask(this.service, this.address, path, options);
       const body: unknown = text === '' ? undefined : JSON.parse(text);
       this.#isUp = true;
-      return { status: response.status, body };
+      return { status, body };
     } catch (error) {
       this.logger.debug({ peer: this.name, err: error }, 'call failed');
       if (error instanceof SyntaxError) throw error;

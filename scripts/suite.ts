@@ -1,6 +1,12 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { processVariables, readEnvironment, type TlsConfig, tlsConfig, variable } from '@messaging/service_kit/config';
+import {
+  processVariables,
+  readEnvironment,
+  type TlsConfig,
+  tlsConfig,
+  variable,
+} from '@messaging/service_kit/config';
 import { isGrpcServing } from '@messaging/service_kit/grpc/probe';
 import { isRestReady } from '@messaging/service_kit/rest/probe';
 

@@ -334,7 +334,9 @@ const wholeBatch: WholeBatchAdapter = (field, schema, rule, handle) => [
   },
 ];
 
-function credentialsOf(call: Pick<ServerUnaryCall<unknown, unknown>, 'metadata' | 'getAuthContext'>): Credentials {
+function credentialsOf(
+  call: Pick<ServerUnaryCall<unknown, unknown>, 'metadata' | 'getAuthContext'>,
+): Credentials {
   return {
     authorization: call.metadata.get('authorization')[0]?.toString(),
     // Looked up where it is needed: that takes longer than most of a call.

@@ -29,7 +29,8 @@ export async function ask(
   path: string,
   question: Question,
 ): Promise<Answer> {
-  if (ownCertificates) return askByTls(service, `https://${address}${path}`, question, agentFor(ownCertificates.current));
+  if (ownCertificates)
+    return askByTls(service, `https://${address}${path}`, question, agentFor(ownCertificates.current));
   const response = await fetch(`http://${address}${path}`, question);
   return { status: response.status, text: await response.text() };
 }
@@ -44,7 +45,9 @@ async function askByTls(
   try {
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
       // Its certificate has to name the service, by whatever address it is reached.
-      request(url, { agent, servername: service, method, headers, signal }, resolve).on('error', reject).end(body);
+      request(url, { agent, servername: service, method, headers, signal }, resolve)
+        .on('error', reject)
+        .end(body);
     });
     return { status: response.statusCode ?? 0, text: await readText(response) };
   } catch (error) {

@@ -98,16 +98,21 @@ export async function loadCertificates(files: TlsConfig | undefined): Promise<vo
 }
 
 async function readSet({ certFile, keyFile, caFile }: TlsConfig): Promise<CertificateSet> {
-  const read = async (variable: UnusableFile['variable'], file: string) =>
-    readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-      throw new UnusableFile(variable, error.code ?? error.message);
-    });
   const [cert, key, ca] = await Promise.all([
-    read('TLS_CERT', certFile),
-    read('TLS_KEY', keyFile),
-    read('TLS_CA', caFile),
+    readPem('TLS_CERT', certFile),
+    readPem('TLS_KEY', keyFile),
+    readPem('TLS_CA', caFile),
   ]);
   return { cert, key, ca };
+}
+
+async function readPem(variable: UnusableFile['variable'], file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+    throw new UnusableFile(variable, code);
+  }
 }
 
 function describeFile(variable: UnusableFile['variable'], { certFile, keyFile, caFile }: TlsConfig) {

@@ -44,7 +44,10 @@ export function guard(server: Server, certificates: Certificates, logger: Logger
     socket.on('error', () => {});
     if (socket.authorized || !socket.getPeerX509Certificate()) return;
     const reason = String(socket.authorizationError);
-    logger[reason === lastReason ? 'debug' : 'warn']({ reason }, 'a caller with a bad certificate is refused');
+    logger[reason === lastReason ? 'debug' : 'warn'](
+      { reason },
+      'a caller with a bad certificate is refused',
+    );
     lastReason = reason;
     socket.destroy();
   });

@@ -78,6 +78,8 @@ describe.skipIf(openssl === undefined)('with REDIS_TLS', () => {
       { what: 'NotificationService says so' },
     );
     expect(suite.process('notification_service_grpc').output).toMatch(/self-signed certificate/);
-    expect(await readGrpcHealth('notification_service', suite.addresses.notification_service_grpc, 2_000)).toBe('NOT_SERVING');
+    expect(
+      await readGrpcHealth('notification_service', suite.addresses.notification_service_grpc, 2_000),
+    ).toBe('NOT_SERVING');
   });
 });

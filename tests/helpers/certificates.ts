@@ -124,20 +124,21 @@ export async function askByTls(
   ...args: Parameters<typeof openByTls>
 ): Promise<{ status: number | undefined; headers: IncomingMessage['headers']; body: unknown }> {
   const answer = await openByTls(...args);
+  const { statusCode, headers } = answer;
   const text = await readText(answer);
-  return {
-    status: answer.statusCode,
-    headers: answer.headers,
-    body: text === '' ? undefined : (JSON.parse(text) as unknown),
-  };
+  const isJson = headers['content-type']?.startsWith('application/json') ?? false;
+  return { status: statusCode, headers, body: isJson ? JSON.parse(text) : text };
 }
 
 /** Opens a channel to a gRPC port. */
 export function openChannel(address: string, { ca, cert, key }: Shown): Client {
-  const toBuffer = (pem: string | undefined) => (pem === undefined ? null : Buffer.from(pem));
   return new Client(address, credentials.createSsl(Buffer.from(ca), toBuffer(key), toBuffer(cert)), {
     // An address is no name that TLS could ask for.
     'grpc.ssl_target_name_override': 'localhost',
     'grpc.use_local_subchannel_pool': 1,
   });
+}
+
+function toBuffer(pem: string | undefined): Buffer | null {
+  return pem === undefined ? null : Buffer.from(pem);
 }

@@ -110,27 +110,7 @@ describe.skipIf(openssl === undefined)('certificates', () => {
     return { address, server };
   }
 
-  function tell(socket: TLSSocket): void {
-    if (!socket.destroyed) socket.write(`${findCertifiedService(socket) ?? 'nobody'}\n`);
-  }
-
-  /** What such a server says of a caller; undefined where it hangs up. */
-  async function heard(socket: TLSSocket): Promise<string | undefined> {
-    const closed = once(socket, 'close').then((): undefined => undefined);
-    const said = once(socket, 'data').then(([data]) => String(data).trim());
-    return Promise.race([said.catch((): undefined => undefined), closed]);
-  }
-
-  async function whoIs(address: string, shown: Shown): Promise<string | undefined> {
-    const socket = await connectByTls(address, shown);
-    const who = await heard(socket);
-    socket.destroy();
-    return who;
-  }
-
   describe('that can not be used stop the process with a line that says why', () => {
-    const example = (name: string, file: string) => `for example ${name}=certificates/message_service/${file}.pem`;
-
     test.each([
       ['certFile', undefined, 'TLS_CERT', 'ENOENT'],
       ['keyFile', undefined, 'TLS_KEY', 'ENOENT'],
@@ -157,8 +137,11 @@ describe.skipIf(openssl === undefined)('certificates', () => {
       const error: unknown = await Certificates.load(files).catch((thrown: unknown) => thrown);
       expect(error).toBeInstanceOf(ConfigError);
       const message = String(error);
-      expect(message).toContain(`${variable} is ${JSON.stringify(files[file])}, which can't be used (${reason})`);
-      expect(message).toContain(example(variable, variable.slice('TLS_'.length).toLowerCase()));
+      expect(message).toContain(
+        `${variable} is ${JSON.stringify(files[file])}, which can't be used (${reason})`,
+      );
+      const example = `certificates/message_service/${variable.slice('TLS_'.length).toLowerCase()}.pem`;
+      expect(message).toContain(`for example ${variable}=${example}`);
       expect(message).not.toContain('hush-hush');
       expect(message).not.toContain('\n');
     });
@@ -208,9 +191,9 @@ describe.skipIf(openssl === undefined)('certificates', () => {
     await made.run(['renew', 'user_service']);
     const next = await made.of('user_service');
     await writeFile(files.certFile, next.cert);
-    await expect(certificates.reread()).rejects.toThrowError('TLS_KEY can\'t be used: it is not the key');
+    await expect(certificates.reread()).rejects.toThrowError("TLS_KEY can't be used: it is not the key");
     await writeFile(files.keyFile, next.key.slice(0, next.key.length / 2));
-    await expect(certificates.reread()).rejects.toThrowError('TLS_KEY can\'t be used: it is no private key');
+    await expect(certificates.reread()).rejects.toThrowError("TLS_KEY can't be used: it is no private key");
     expect(certificates.current).toBe(before);
 
     await writeFile(files.keyFile, next.key);
@@ -245,7 +228,10 @@ describe.skipIf(openssl === undefined)('certificates', () => {
       await heard(first);
       const session = first.getSession();
       first.destroy();
-      const second = await connectByTls(address, await made.ofNobody(), { ...only, ...(session && { session }) });
+      const second = await connectByTls(address, await made.ofNobody(), {
+        ...only,
+        ...(session && { session }),
+      });
       expect(await heard(second)).toBe('nobody');
       expect(second.isSessionReused()).toBe(false);
       second.destroy();
@@ -386,6 +372,24 @@ describe.skipIf(openssl === undefined)('certificates', () => {
     expect(ownCertificates).toBeUndefined();
   });
 });
+
+function tell(socket: TLSSocket): void {
+  if (!socket.destroyed) socket.write(`${findCertifiedService(socket) ?? 'nobody'}\n`);
+}
+
+/** What such a server says of a caller; undefined where it hangs up. */
+async function heard(socket: TLSSocket): Promise<string | undefined> {
+  const closed = once(socket, 'close').then((): undefined => undefined);
+  const said = once(socket, 'data').then(([data]) => String(data).trim());
+  return Promise.race([said.catch((): undefined => undefined), closed]);
+}
+
+async function whoIs(address: string, shown: Shown): Promise<string | undefined> {
+  const socket = await connectByTls(address, shown);
+  const who = await heard(socket);
+  socket.destroy();
+  return who;
+}
 
 function isAddressInfo(address: AddressInfo | string | null): address is AddressInfo {
   return typeof address === 'object' && address !== null;

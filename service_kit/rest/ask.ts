@@ -55,12 +55,18 @@ async function askByTls(
   }
 }
 
+/** A second before the other side closes what is idle, so that nothing is sent into a connection that ends. */
+const IDLE_TIMEOUT_MS = 4_000;
+
 let latest: { set: CertificateSet; agent: Agent } | undefined;
 
 /** New certificates get new connections; the old ones finish what they are at, and are closed by the other side. */
 function agentFor(set: CertificateSet): Agent {
   if (latest?.set !== set) {
-    latest = { set, agent: new Agent({ ...set, keepAlive: true, maxCachedSessions: 0 }) };
+    latest = {
+      set,
+      agent: new Agent({ ...set, keepAlive: true, timeout: IDLE_TIMEOUT_MS, maxCachedSessions: 0 }),
+    };
   }
   return latest.agent;
 }

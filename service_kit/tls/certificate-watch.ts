@@ -11,6 +11,7 @@ export class CertificateWatch implements Component {
   readonly #stopping = new AbortController();
   #lastFailure: string | undefined;
   #reported: string | undefined;
+  #isEndTold = false;
 
   constructor(
     private readonly certificates: Certificates,
@@ -30,6 +31,7 @@ export class CertificateWatch implements Component {
     while (!signal.aborted) {
       await sleep(REREAD_INTERVAL_MS, undefined, { signal }).catch(() => {});
       await this.#reread().catch((error: unknown) => this.#report(error));
+      this.#tellEnd();
     }
   }
 
@@ -39,6 +41,15 @@ export class CertificateWatch implements Component {
     else if (this.#reported !== undefined) this.logger.info('the certificates are again those in use');
     this.#lastFailure = undefined;
     this.#reported = undefined;
+  }
+
+  #tellEnd(): void {
+    const { certificates } = this;
+    const endsSoon = certificates.endsSoon();
+    if (endsSoon && !this.#isEndTold) {
+      this.logger.warn({ validTo: certificates.validTo }, 'the certificate ends soon: replace it');
+    }
+    this.#isEndTold = endsSoon;
   }
 
   /** Says once what is wrong, and not before it has been so twice: files are replaced one after the other. */

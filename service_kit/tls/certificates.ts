@@ -65,6 +65,13 @@ export class Certificates {
     return new X509Certificate(this.#current.cert).validTo;
   }
 
+  /** Whether four fifths of its time are over. */
+  endsSoon(now = Date.now()): boolean {
+    const { validFrom, validTo } = new X509Certificate(this.#current.cert);
+    const end = Date.parse(validTo);
+    return end - now < (end - Date.parse(validFrom)) / 5;
+  }
+
   /** Calls `listener` at once and whenever they are replaced. @returns what ends that */
   follow(listener: Listener): () => void {
     listener(this.#current);

@@ -183,6 +183,10 @@ describe.skipIf(openssl === undefined)('certificates', () => {
   test('that are replaced are used once they fit, and stay what they were until then', async () => {
     const files = await copy('user_service', 'replaced');
     const certificates = await Certificates.load(files);
+    const DAY_MS = 24 * 60 * 60 * 1_000;
+    expect(certificates.endsSoon()).toBe(false);
+    expect(certificates.endsSoon(Date.now() + 71 * DAY_MS)).toBe(false);
+    expect(certificates.endsSoon(Date.now() + 73 * DAY_MS)).toBe(true);
     const before = certificates.current;
     const heardOf: string[] = [];
     const unfollow = certificates.follow(({ cert }) => heardOf.push(cert));

@@ -11,8 +11,8 @@ export function findServiceNamed(certificate: X509Certificate): ServiceName | un
 }
 
 /**
- * Finds the service that the other end of a connection has shown a certificate of. It is the certificate that counts: Node.js
- * calls a TLS 1.3 session that goes on from an earlier one authorized, whether or not there ever was a certificate.
+ * Finds the service that the other end of a connection has shown a certificate of. It is the certificate that counts:
+ * Node.js 20 calls a TLS 1.3 session that goes on from an earlier one authorized, whether or not there ever was one.
  */
 export function findCertifiedService(socket: TLSSocket): ServiceName | undefined {
   if (!socket.authorized) return undefined;

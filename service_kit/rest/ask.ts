@@ -29,8 +29,9 @@ export async function ask(
   path: string,
   question: Question,
 ): Promise<Answer> {
-  if (ownCertificates)
+  if (ownCertificates) {
     return askByTls(service, `https://${address}${path}`, question, agentFor(ownCertificates.current));
+  }
   const response = await fetch(`http://${address}${path}`, question);
   return { status: response.status, text: await response.text() };
 }
@@ -60,7 +61,7 @@ const IDLE_TIMEOUT_MS = 4_000;
 
 let latest: { set: CertificateSet; agent: Agent } | undefined;
 
-/** New certificates get new connections; the old ones finish what they are at, and are closed by the other side. */
+/** New certificates get new connections; the old ones finish what they are at, and are closed once they are idle. */
 function agentFor(set: CertificateSet): Agent {
   if (latest?.set !== set) {
     latest = {

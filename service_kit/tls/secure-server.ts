@@ -22,8 +22,9 @@ function contextOptions(set: CertificateSet) {
   return {
     ...set,
     minVersion: 'TLSv1.2',
-    // No session goes on from an earlier one: the certificates on both sides are looked at with every connection.
-    secureOptions: constants.SSL_OP_NO_TICKET,
+    // The certificates on both sides are looked at once with every connection: no session goes on from an earlier one, and none
+    // comes with another certificate later, at which nobody would look.
+    secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
   } as const;
 }
 

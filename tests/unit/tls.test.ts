@@ -242,6 +242,18 @@ describe.skipIf(openssl === undefined)('certificates', () => {
     }
   });
 
+  test('stay what they were for as long as a connection lasts', async () => {
+    const { address } = await listenGuarded(await Certificates.load(made.filesOf('user_service')));
+    const only = { maxVersion: 'TLSv1.2' } as const;
+    const socket = await connectByTls(address, await made.of('message_service'), only);
+    expect(await heard(socket)).toBe('message_service');
+    const failed = once(socket, 'error');
+    const closed = once(socket, 'close');
+    socket.renegotiate({}, () => {});
+    expect(String((await failed)[0])).toContain('no renegotiation');
+    await closed;
+  });
+
   test('are those of nobody in a session that goes on, whether or not Node.js calls it authorized', async () => {
     const seen: { isReused: boolean; who: string | undefined }[] = [];
     const server = createServer({

@@ -21,6 +21,8 @@ command -v openssl >/dev/null || fail 'openssl is not installed'
 
 # Whoever reads the folder meanwhile finds a file as it was or as it is to be, never a part of one.
 replace() {
+  # What root replaces goes to whom the folder is: in a container, that is who reads it.
+  [ "$(id -u)" -ne 0 ] || chown "$(ls -nd "$(dirname "$1")" | awk '{ print $3 ":" $4 }')" "$1.new"
   mv "$1.new" "$1"
 }
 

@@ -1,7 +1,15 @@
 import { loadIdentity } from '@messaging/service_kit/access/identity';
+import { loadCertificates } from '@messaging/service_kit/tls/certificates';
 import { createLogger } from '@messaging/service_kit/log';
 import type { RequestContext } from '@messaging/service_kit/request';
-import { addressOf, type Layout, loadEnvironmentFile, readLayout, readOperatorKeyFile } from '#scripts/suite';
+import {
+  addressOf,
+  type Layout,
+  loadEnvironmentFile,
+  readLayout,
+  readOperatorKeyFile,
+  readOperatorTls,
+} from '#scripts/suite';
 import { FrontendServiceClient } from './clients/frontend-service.js';
 import { MessageServiceClient } from './clients/message-service.js';
 import { NotificationServiceClient } from './clients/notification-service.js';
@@ -23,9 +31,10 @@ export class SuiteClients {
     this.layout = readLayout(process.env);
   }
 
-  /** Takes the operator's key, where there is one: it opens what callers have to show something for. @throws {ConfigError} */
+  /** Takes the operator's key and certificate, where there are any: they open what callers have to show something for. @throws {ConfigError} */
   async identify(): Promise<void> {
     await loadIdentity({ serviceKeyFile: readOperatorKeyFile(process.env), serviceKeysFile: undefined });
+    await loadCertificates(readOperatorTls(process.env));
   }
 
   async userService(): Promise<UserServiceClient> {

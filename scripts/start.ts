@@ -4,6 +4,7 @@ import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import { ConfigError, readEnvironment, variable } from '@messaging/service_kit/config';
+import { loadCertificates, ownCertificates } from '@messaging/service_kit/tls/certificates';
 import { createConcurrently, LogError, LogExit, Logger, LogOutput } from 'concurrently';
 import getPort from 'get-port';
 import { APPENDFSYNC_CHOICES, type Appendfsync, LocalRedis, RedisServerError } from './redis-server.js';
@@ -16,6 +17,7 @@ import {
   loadEnvironmentFile,
   portVariableOf,
   readLayout,
+  readOperatorTls,
   ROOT_FOLDER,
   suiteProcesses,
 } from './suite.js';
@@ -182,8 +184,9 @@ async function waitUntilHealthy(layout: Layout, signal: AbortSignal): Promise<vo
 }
 
 function describeAddresses(layout: Layout): string {
+  const scheme = ownCertificates ? 'https' : 'http';
   const addresses = suiteProcesses.map(({ name, door }) =>
-    door === 'grpc' ? `${name} ${addressOf(name, layout)}` : `${name} http://${addressOf(name, layout)}`,
+    door === 'grpc' ? `${name} ${addressOf(name, layout)}` : `${name} ${scheme}://${addressOf(name, layout)}`,
   );
   return `ready: ${addresses.join(', ')}, redis ${layout.redis.host}:${layout.redis.port}`;
 }
@@ -213,6 +216,7 @@ async function main(): Promise<void> {
 
   try {
     loadEnvironmentFile();
+    await loadCertificates(readOperatorTls(process.env));
     await runSuite(readSettings(process.env), stop);
   } catch (error) {
     if (error === stop.signal.reason && !(error instanceof StartError)) return;

@@ -1,6 +1,12 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { readEnvironment, variable } from '@messaging/service_kit/config';
+import {
+  processVariables,
+  readEnvironment,
+  type TlsConfig,
+  tlsConfig,
+  variable,
+} from '@messaging/service_kit/config';
 import { isGrpcServing } from '@messaging/service_kit/grpc/probe';
 import { isRestReady } from '@messaging/service_kit/rest/probe';
 
@@ -76,6 +82,8 @@ export interface Layout {
   redis: { host: string; port: number };
   /** Where the keys are by which the services know each other, as deploy/tokens/make-keys.mjs makes them. */
   serviceKeysFolder?: string | undefined;
+  /** Where their certificates are, as deploy/tls/make-certificates.sh makes them; undefined where nothing is encrypted. */
+  tlsFolder?: string | undefined;
   /** Where the first process serves its metrics, and the others on the ports after it; undefined where none does. */
   firstMetricsPort?: number | undefined;
 }
@@ -93,13 +101,14 @@ export function loadEnvironmentFile(): void {
  */
 export function readLayout(environment: NodeJS.ProcessEnv): Layout {
   const local = variable.host('127.0.0.1');
-  const { HOST, REDIS_HOST, REDIS_PORT, METRICS_PORT, SERVICE_KEYS_FOLDER } = readEnvironment(
+  const { HOST, REDIS_HOST, REDIS_PORT, METRICS_PORT, SERVICE_KEYS_FOLDER, TLS_FOLDER } = readEnvironment(
     {
       HOST: local,
       REDIS_HOST: local,
       REDIS_PORT: fixedPort(6379),
       METRICS_PORT: variable.optionalPort(9464),
       SERVICE_KEYS_FOLDER: variable.file('keys'),
+      TLS_FOLDER: variable.file('certificates'),
     },
     environment,
   );
@@ -113,6 +122,7 @@ export function readLayout(environment: NodeJS.ProcessEnv): Layout {
     redis: { host: REDIS_HOST, port: REDIS_PORT },
     firstMetricsPort: METRICS_PORT,
     serviceKeysFolder: SERVICE_KEYS_FOLDER,
+    tlsFolder: TLS_FOLDER,
   };
 }
 
@@ -123,6 +133,29 @@ export function readOperatorKeyFile(environment: NodeJS.ProcessEnv): string | un
     environment,
   );
   return SERVICE_KEY ?? (SERVICE_KEYS_FOLDER && resolve(SERVICE_KEYS_FOLDER, 'operator.json'));
+}
+
+/**
+ * Reads which certificates whoever runs the suite shows its processes; undefined where nothing is encrypted.
+ *
+ * @throws {ConfigError} when only some of the variables are set.
+ */
+export function readOperatorTls(environment: NodeJS.ProcessEnv): TlsConfig | undefined {
+  const { TLS_CERT, TLS_KEY, TLS_CA } = processVariables;
+  const { TLS_FOLDER, ...files } = readEnvironment(
+    { TLS_CERT, TLS_KEY, TLS_CA, TLS_FOLDER: variable.file('certificates') },
+    environment,
+  );
+  return tlsConfig(files) ?? (TLS_FOLDER === undefined ? undefined : tlsFilesOf('operator', TLS_FOLDER));
+}
+
+/** The certificates of a service, or of the operator, as deploy/tls/make-certificates.sh names them. */
+export function tlsFilesOf(service: string, tlsFolder: string): TlsConfig {
+  return {
+    certFile: resolve(tlsFolder, service, 'cert.pem'),
+    keyFile: resolve(tlsFolder, service, 'key.pem'),
+    caFile: resolve(tlsFolder, service, 'ca.pem'),
+  };
 }
 
 /** A port that others are told of: not one that the system chooses. */
@@ -148,8 +181,10 @@ export function addressOf(name: ProcessName, { host, ports }: Layout): string {
 /** The environment of a process: its own ports, its Redis and its peers. */
 export function environmentOf(process: SuiteProcess, layout: Layout): Record<string, string> {
   const { name, door, service } = process;
-  const { firstMetricsPort, serviceKeysFolder } = layout;
+  const { firstMetricsPort, serviceKeysFolder, tlsFolder } = layout;
+  const tls = tlsFolder === undefined ? undefined : tlsFilesOf(service, tlsFolder);
   return {
+    ...(tls && { TLS_CERT: tls.certFile, TLS_KEY: tls.keyFile, TLS_CA: tls.caFile }),
     ...(serviceKeysFolder !== undefined && {
       SERVICE_KEY: resolve(serviceKeysFolder, `${service}.json`),
       SERVICE_KEYS: resolve(serviceKeysFolder, 'services.json'),
@@ -169,6 +204,6 @@ export function environmentOf(process: SuiteProcess, layout: Layout): Record<str
 }
 
 /** Asks a process for its health: readiness over REST, the standard health service over gRPC. */
-export function isHealthy({ door }: SuiteProcess, address: string): Promise<boolean> {
-  return door === 'grpc' ? isGrpcServing(address, 2_000) : isRestReady(address, 2_000);
+export function isHealthy({ door, service }: SuiteProcess, address: string): Promise<boolean> {
+  return door === 'grpc' ? isGrpcServing(service, address, 2_000) : isRestReady(service, address, 2_000);
 }

@@ -125,6 +125,9 @@ export const processVariables = {
   AUTH_MODE: variable.choice(['open', 'required'], 'open'),
   SERVICE_KEY: variable.file('keys/message_service.json'),
   SERVICE_KEYS: variable.file('keys/services.json'),
+  TLS_CERT: variable.file('certificates/message_service/cert.pem'),
+  TLS_KEY: variable.file('certificates/message_service/key.pem'),
+  TLS_CA: variable.file('certificates/message_service/ca.pem'),
   REFLECTION: variable.flag(true),
   // Switches tracing on. OpenTelemetry's SDK reads this and its other variables, all standard, by itself.
   OTEL_EXPORTER_OTLP_ENDPOINT: variable.url('http://localhost:4318'),
@@ -151,9 +154,20 @@ export interface AccessConfig {
   serviceKeysFile: string | undefined;
 }
 
+/** Where the certificates are, as PEM. */
+export interface TlsConfig {
+  /** The certificate of this process, which names its service. */
+  certFile: string;
+  keyFile: string;
+  /** The authorities that others' certificates have to come from. */
+  caFile: string;
+}
+
 /** The part of the configuration that every process has. */
 export interface ProcessConfig {
   access: AccessConfig;
+  /** Undefined where nothing is encrypted. */
+  tls: TlsConfig | undefined;
   /** Whether a gRPC door tells anyone of its methods. */
   hasReflection: boolean;
   host: string;
@@ -191,14 +205,18 @@ export interface RedisConfig {
  */
 export function processConfig(variables: z.output<z.ZodObject<typeof processVariables>>): ProcessConfig {
   const { AUTH_MODE, SERVICE_KEY, SERVICE_KEYS } = variables;
-  if (AUTH_MODE === 'required' && (SERVICE_KEY === undefined || SERVICE_KEYS === undefined)) {
+  const tls = tlsConfig(variables);
+  const hasNeitherKey = SERVICE_KEY === undefined && SERVICE_KEYS === undefined;
+  const areKnown = tls !== undefined && hasNeitherKey;
+  if (AUTH_MODE === 'required' && !areKnown && (SERVICE_KEY === undefined || SERVICE_KEYS === undefined)) {
     const missing = SERVICE_KEY === undefined ? 'SERVICE_KEY' : 'SERVICE_KEYS';
     throw new ConfigError(
-      `AUTH_MODE is "required" and ${missing} is not set: services have to know each other, for example by the files that deploy/tokens/make-keys.mjs makes, SERVICE_KEY=keys/message_service.json SERVICE_KEYS=keys/services.json`,
+      `AUTH_MODE is "required" and ${missing} is not set: services have to know each other, for example by the files that deploy/tokens/make-keys.mjs makes, SERVICE_KEY=keys/message_service.json SERVICE_KEYS=keys/services.json, or by certificates: TLS_CERT, TLS_KEY and TLS_CA`,
     );
   }
   return {
     access: { mode: AUTH_MODE, serviceKeyFile: SERVICE_KEY, serviceKeysFile: SERVICE_KEYS },
+    tls,
     hasReflection: variables.REFLECTION,
     host: variables.HOST,
     logLevel: variables.LOG_LEVEL,
@@ -225,6 +243,27 @@ export function callerLimit(
   standard: number,
 ): number | undefined {
   return (set ?? (AUTH_MODE === 'required' ? standard : 0)) || undefined;
+}
+
+/**
+ * Picks where the certificates are out of the variables read; undefined where none is set.
+ *
+ * @throws {ConfigError} where only some are.
+ */
+export function tlsConfig(
+  variables: Pick<z.output<z.ZodObject<typeof processVariables>>, 'TLS_CERT' | 'TLS_KEY' | 'TLS_CA'>,
+): TlsConfig | undefined {
+  const { TLS_CERT, TLS_KEY, TLS_CA } = variables;
+  if (TLS_CERT !== undefined && TLS_KEY !== undefined && TLS_CA !== undefined) {
+    return { certFile: TLS_CERT, keyFile: TLS_KEY, caFile: TLS_CA };
+  }
+  const names = ['TLS_CERT', 'TLS_KEY', 'TLS_CA'] as const;
+  const set = names.find((name) => variables[name] !== undefined);
+  if (set === undefined) return undefined;
+  const missing = names.find((name) => variables[name] === undefined);
+  throw new ConfigError(
+    `${set} is set and ${missing} is not: TLS takes all three, for example those that deploy/tls/make-certificates.sh makes, TLS_CERT=certificates/message_service/cert.pem TLS_KEY=certificates/message_service/key.pem TLS_CA=certificates/message_service/ca.pem`,
+  );
 }
 
 /** Picks where Redis is out of the variables read. */

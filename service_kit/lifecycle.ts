@@ -2,6 +2,8 @@ import { loadIdentity } from './access/identity.js';
 import { ConfigError, type ProcessConfig } from './config.js';
 import { createLogger, type Logger } from './log.js';
 import { MetricsServer, observeProcess } from './metrics-server.js';
+import { CertificateWatch } from './tls/certificate-watch.js';
+import { loadCertificates, ownCertificates } from './tls/certificates.js';
 import { startTracing, tracing } from './tracing.js';
 
 /** A part of a process that is started and stopped: a server, a connection. */
@@ -44,6 +46,7 @@ export async function runProcess<Config extends ProcessConfig>(
   try {
     config = loadConfig();
     await loadIdentity(config.access);
+    await loadCertificates(config.tls);
     if (config.traceProtocol) await startTracing(name, config.traceProtocol);
     logger = await createLogger(name, config.logLevel, config.logFormat);
   } catch (error) {
@@ -62,6 +65,7 @@ export async function runProcess<Config extends ProcessConfig>(
   observeProcess();
   const components = createComponents(config, logger);
   const { host, metricsPort } = config;
+  if (ownCertificates) components.unshift(new CertificateWatch(ownCertificates, logger));
   if (metricsPort !== undefined) components.unshift(new MetricsServer({ host, metricsPort }, logger));
   reportTracing(logger);
   let stoppingSince: number | undefined;

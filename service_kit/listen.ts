@@ -1,4 +1,4 @@
-import type { Server } from 'node:http';
+import type { Server } from 'node:net';
 
 /** Has a server accept connections. @throws what {@link listenError} makes of a port that can't be had. */
 export async function listen(server: Server, host: string, port: number): Promise<void> {

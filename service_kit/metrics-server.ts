@@ -1,5 +1,6 @@
-import { createServer } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { collectDefaultMetrics } from 'prom-client';
+import { createHttpServer, type HttpServer } from './http-server.js';
 import type { Component } from './lifecycle.js';
 import { listen } from './listen.js';
 import type { Logger } from './log.js';
@@ -12,36 +13,40 @@ export function observeProcess(): void {
 
 /** Serves the metrics on a port of their own, for processes that serve no HTTP and for networks that keep the two apart. */
 export class MetricsServer implements Component {
-  readonly #server = createServer((request, response) => {
-    const serve = async () => {
-      if (request.url !== '/metrics' || request.method !== 'GET') {
-        response.writeHead(404).end('There is nothing here but GET /metrics\n');
-        return;
-      }
-      response.writeHead(200, { 'Content-Type': registry.contentType }).end(await registry.metrics());
-    };
-    serve().catch((error: unknown) => {
-      // A process does not die of being looked at.
-      this.logger.error({ err: error }, 'the metrics could not be told');
-      response.destroy();
-    });
-  });
+  readonly #http: HttpServer;
 
   constructor(
     private readonly config: { host: string; metricsPort: number },
     private readonly logger: Logger,
-  ) {}
+  ) {
+    this.#http = createHttpServer((request, response) => {
+      serve(request, response).catch((error: unknown) => {
+        // A process does not die of being looked at.
+        logger.error({ err: error }, 'the metrics could not be told');
+        response.destroy();
+      });
+    }, logger);
+  }
 
   /** @throws when the port is taken. */
   async start(): Promise<void> {
     const { host, metricsPort } = this.config;
-    await listen(this.#server, host, metricsPort);
+    await listen(this.#http.server, host, metricsPort);
     this.logger.info({ port: metricsPort }, 'metrics listening');
   }
 
   async stop(): Promise<void> {
-    const closed = new Promise((resolve) => this.#server.close(resolve));
-    this.#server.closeAllConnections();
+    const { server, cutOff } = this.#http;
+    const closed = new Promise((resolve) => server.close(resolve));
+    cutOff();
     await closed;
   }
+}
+
+async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  if (request.url !== '/metrics' || request.method !== 'GET') {
+    response.writeHead(404).end('There is nothing here but GET /metrics\n');
+    return;
+  }
+  response.writeHead(200, { 'Content-Type': registry.contentType }).end(await registry.metrics());
 }

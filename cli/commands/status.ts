@@ -78,14 +78,14 @@ function readSeconds(text: string): number {
 }
 
 async function probe(process: SuiteProcess, layout: Layout): Promise<ProcessStatus> {
-  const { name, door } = process;
+  const { name, door, service } = process;
   const address = addressOf(name, layout);
   if (door === 'grpc') {
-    const health = await readGrpcHealth(address, PROBE_TIMEOUT_MS);
+    const health = await readGrpcHealth(service, address, PROBE_TIMEOUT_MS);
     const state = health === undefined ? 'unreachable' : health === 'SERVING' ? 'serving' : 'not serving';
     return { name, address, state, missing: [], unreachable_peers: [] };
   }
-  const readiness = await readReadiness(address, PROBE_TIMEOUT_MS);
+  const readiness = await readReadiness(service, address, PROBE_TIMEOUT_MS);
   const state = readiness === undefined ? 'unreachable' : readiness.success ? 'serving' : 'not serving';
   const { missing = [], unreachable_peers = [] } = readiness ?? {};
   return { name, address, state, missing, unreachable_peers };

@@ -1,5 +1,4 @@
-import type { IncomingHttpHeaders } from 'node:http';
-import type { RequestHandler } from 'express';
+import type { Request, RequestHandler } from 'express';
 import { ServiceError } from '@messaging/service_kit/errors';
 
 const READING_METHODS = ['GET', 'HEAD', 'OPTIONS'];
@@ -12,16 +11,19 @@ const READING_METHODS = ['GET', 'HEAD', 'OPTIONS'];
  * @throws {ServiceError} `forbidden`, for a request that changes something.
  */
 export const requireSameOrigin: RequestHandler = (request, _response, next) => {
-  if (!READING_METHODS.includes(request.method) && isCrossOrigin(request.headers)) {
+  if (!READING_METHODS.includes(request.method) && isCrossOrigin(request)) {
     throw new ServiceError('forbidden', 'A page of another origin can not change anything here');
   }
   next();
 };
 
-function isCrossOrigin(headers: IncomingHttpHeaders): boolean {
+function isCrossOrigin({ headers, secure }: Request): boolean {
   const site = headers['sec-fetch-site'];
   if (site !== undefined) return site !== 'same-origin' && site !== 'none';
   const { host, origin } = headers;
   if (origin === undefined) return false;
-  return !URL.canParse(origin) || new URL(origin).host !== host;
+  if (!URL.canParse(origin)) return true;
+  const page = new URL(origin);
+  // Without TLS here there may be some in front, so that either protocol can be right.
+  return page.host !== host || (secure && page.protocol !== 'https:');
 }

@@ -29,7 +29,7 @@ function cookieOptions(request: Request): CookieOptions {
     httpOnly: true,
     sameSite: 'strict',
     // Whether there is TLS in front, only the browser can tell: in what its page's origin is.
-    secure: request.headers.origin?.startsWith('https://') ?? false,
+    secure: request.secure || (request.headers.origin?.startsWith('https://') ?? false),
     path: '/',
   };
 }

@@ -1,4 +1,7 @@
 import { isRestReady } from '@messaging/service_kit/rest/probe';
+import { loadCertificates } from '@messaging/service_kit/tls/certificates';
 import { loadConfig } from '../config.js';
 
-process.exit((await isRestReady(`127.0.0.1:${loadConfig().restPort}`, 2_000)) ? 0 : 1);
+const { restPort, tls } = loadConfig();
+await loadCertificates(tls);
+process.exit((await isRestReady('notification_service', `127.0.0.1:${restPort}`, 2_000)) ? 0 : 1);

@@ -1,4 +1,7 @@
 import { isGrpcServing } from '@messaging/service_kit/grpc/probe';
+import { loadCertificates } from '@messaging/service_kit/tls/certificates';
 import { loadConfig } from '../config.js';
 
-process.exit((await isGrpcServing(`127.0.0.1:${loadConfig().grpcPort}`, 2_000)) ? 0 : 1);
+const { grpcPort, tls } = loadConfig();
+await loadCertificates(tls);
+process.exit((await isGrpcServing('notification_service', `127.0.0.1:${grpcPort}`, 2_000)) ? 0 : 1);

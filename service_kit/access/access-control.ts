@@ -9,6 +9,8 @@ import { TokenReader } from './token-reader.js';
 export interface Credentials {
   /** The header, or metadata, of that name. */
   authorization: string | undefined;
+  /** The service that the other end of the connection has shown a certificate of. */
+  certifiedService: ServiceName | undefined;
 }
 
 /** How often a stream looks whether its caller is still let in. */
@@ -38,7 +40,8 @@ export class AccessControl {
   }
 
   /**
-   * Tells who makes a call, before what is asked for is looked at; undefined where that makes no difference.
+   * Tells who makes a call, before what is asked for is looked at; undefined where that makes no difference. A token counts before
+   * the certificate: by it a service acts for a user.
    *
    * @throws {ServiceError} `unauthenticated` when the call does not show it; `unavailable` when it can't be checked.
    */
@@ -49,7 +52,7 @@ export class AccessControl {
 
   /** Tells which service a call is shown to be from, be it one that anyone may make. In the open mode none shows it. */
   async findService(credentials: Credentials): Promise<ServiceName | undefined> {
-    if (!this.#reader || credentials.authorization === undefined) return undefined;
+    if (!this.#reader) return undefined;
     try {
       const caller = await this.#read(this.#reader, credentials);
       return caller.kind === 'service' ? caller.name : undefined;
@@ -59,8 +62,13 @@ export class AccessControl {
     }
   }
 
-  async #read(reader: TokenReader, { authorization = '' }: Credentials): Promise<Caller> {
-    const token = /^Bearer +(\S+)$/i.exec(authorization)?.[1];
+  async #read(reader: TokenReader, credentials: Credentials): Promise<Caller> {
+    const { authorization } = credentials;
+    if (authorization === undefined) {
+      const name = credentials.certifiedService;
+      if (name !== undefined) return { kind: 'service', name };
+    }
+    const token = /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1];
     if (token === undefined) {
       throw new ServiceError(
         'unauthenticated',

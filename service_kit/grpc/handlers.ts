@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import {
   type handleBidiStreamingCall,
   type handleServerStreamingCall,
@@ -19,6 +20,7 @@ import { grpcServerCallSeconds, grpcServerItemFailures } from '../metrics.js';
 import { InFlight, type RequestContext } from '../request.js';
 import { newRequestId, readRequestId, REQUEST_ID_HEADER } from '../request-id.js';
 import { AnswerStream } from '../answer-stream.js';
+import { findServiceNamed } from '../tls/certified-service.js';
 import { type Span, type SpanOptions, tracing } from '../tracing.js';
 import type { StreamRequest, StreamResponse } from './batch-streams.js';
 import { rpcSpan, setStatus } from './spans.js';
@@ -336,8 +338,17 @@ const wholeBatch: WholeBatchAdapter = (field, schema, rule, handle) => [
   },
 ];
 
-function credentialsOf({ metadata }: { metadata: Metadata }): Credentials {
-  return { authorization: metadata.get('authorization')[0]?.toString() };
+function credentialsOf(
+  call: Pick<ServerUnaryCall<unknown, unknown>, 'metadata' | 'getAuthContext'>,
+): Credentials {
+  return {
+    authorization: call.metadata.get('authorization')[0]?.toString(),
+    // Looked up where it is needed: that takes longer than most of a call.
+    get certifiedService() {
+      const certificate = call.getAuthContext().sslPeerCertificate;
+      return certificate && findServiceNamed(new X509Certificate(certificate.raw));
+    },
+  };
 }
 
 function originOf(call: ServerUnaryCall<unknown, unknown>): CallOrigin {

@@ -6,14 +6,15 @@ import {
   type ClientDuplexStream,
   type ClientReadableStream,
   connectivityState,
-  credentials,
   InterceptingCall,
   type Interceptor,
   type requestCallback,
   type ServiceError as GrpcError,
+  type ServiceDefinition,
   status,
 } from '@grpc/grpc-js';
 import { once } from 'node:events';
+import { type ServiceName, serviceName } from '../access/callers.js';
 import { ownTokens } from '../access/identity.js';
 import { Coalescer } from '../coalescer.js';
 import { type ErrorKind, errorKinds, readRetryAfter, RETRY_AFTER_HEADER, ServiceError } from '../errors.js';
@@ -31,6 +32,7 @@ import {
   type StreamRequest,
   type StreamResponse,
 } from './batch-streams.js';
+import { channelCredentials } from './credentials.js';
 import { rpcSpan, setStatus } from './spans.js';
 
 const channelOptions: ChannelOptions = {
@@ -86,18 +88,18 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
     address: string,
     timeoutMs: number,
     logger: Logger,
-    Constructor: new (
-      address: string,
-      credentials: ChannelCredentials,
-      options: ChannelOptions,
-    ) => ServiceClient,
+    Constructor: {
+      new (address: string, credentials: ChannelCredentials, options: ChannelOptions): ServiceClient;
+      service: ServiceDefinition;
+    },
   ) {
     this.name = name;
     this.#timeoutMs = timeoutMs;
     this.#logger = logger;
     // https://github.com/grpc/grpc/blob/master/doc/naming.md
     const target = address.includes(',') ? `ipv4:${address}` : `dns:///${address}`;
-    this.client = new Constructor(target, credentials.createInsecure(), channelOptions);
+    const { credentials, options } = channelCredentials(serviceOf(Constructor.service));
+    this.client = new Constructor(target, credentials, { ...channelOptions, ...options });
     peerUp.add({ peer: name }, () => Number(this.isUp));
   }
 
@@ -368,6 +370,11 @@ function passOnFor(requestId: string | undefined, userToken: string | undefined)
       },
     });
   };
+}
+
+function serviceOf(definition: ServiceDefinition): ServiceName {
+  const [method] = Object.values(definition);
+  return serviceName.parse(packageOf(method?.path ?? ''));
 }
 
 /** `/message_service.MessageService/SendMessage` is of the package `message_service`. */

@@ -1,17 +1,24 @@
-import { Client, credentials } from '@grpc/grpc-js';
+import { Client } from '@grpc/grpc-js';
 import { service as health } from 'grpc-health-check';
 import { z } from 'zod';
+import type { ServiceName } from '../access/callers.js';
+import { channelCredentials } from './credentials.js';
 
 const healthReply = z.object({ status: z.enum(['SERVING', 'NOT_SERVING']) });
 
 /** What a gRPC door says of its health. */
 export type GrpcHealth = z.output<typeof healthReply>['status'];
 
-/** Asks a gRPC door for its health. Resolves to undefined where it does not answer in time. */
-export async function readGrpcHealth(address: string, timeoutMs: number): Promise<GrpcHealth | undefined> {
+/** Asks the gRPC door of a service for its health. Resolves to undefined where it does not answer in time. */
+export async function readGrpcHealth(
+  service: ServiceName,
+  address: string,
+  timeoutMs: number,
+): Promise<GrpcHealth | undefined> {
   const { Check } = health;
   if (!Check) throw new Error('grpc-health-check no longer defines Check');
-  const client = new Client(address, credentials.createInsecure());
+  const { credentials, options } = channelCredentials(service);
+  const client = new Client(address, credentials, options);
   try {
     return await new Promise((resolve) => {
       client.makeUnaryRequest(
@@ -28,7 +35,11 @@ export async function readGrpcHealth(address: string, timeoutMs: number): Promis
   }
 }
 
-/** Tells whether a gRPC door says that it serves, in time. */
-export async function isGrpcServing(address: string, timeoutMs: number): Promise<boolean> {
-  return (await readGrpcHealth(address, timeoutMs)) === 'SERVING';
+/** Tells whether the gRPC door of a service says that it serves, in time. */
+export async function isGrpcServing(
+  service: ServiceName,
+  address: string,
+  timeoutMs: number,
+): Promise<boolean> {
+  return (await readGrpcHealth(service, address, timeoutMs)) === 'SERVING';
 }

@@ -16,8 +16,10 @@ import type { ProcessConfig } from '../config.js';
 import type { Component, VitalDependency } from '../lifecycle.js';
 import { listenError } from '../listen.js';
 import type { Logger } from '../log.js';
+import { ownCertificates } from '../tls/certificates.js';
 import { createHandlerAdapters, type HandlerAdapters } from './handlers.js';
 import { createReflection } from './reflection.js';
+import { SecureDoor } from './secure-door.js';
 
 /** What a gRPC door says about its service. */
 export interface GrpcService {
@@ -34,6 +36,8 @@ export interface GrpcService {
 /** The gRPC door of a service, with health and reflection beside the service itself. */
 export class GrpcServer implements Component {
   readonly #server: Server;
+  /** Undefined where nothing is encrypted. */
+  readonly #secureDoor: SecureDoor | undefined;
   readonly #health: HealthImplementation;
   /** Those of health and reflection: the service's own end themselves once the door is draining. */
   readonly #openStreams = new Set<ServerInterceptingCallInterface>();
@@ -68,18 +72,13 @@ export class GrpcServer implements Component {
     this.#health.addToServer(this.#server);
     if (config.hasReflection) createReflection(service.name).addToServer(this.#server);
     for (const dependency of service.dependencies) dependency.onChange(() => this.#updateHealth());
+    this.#secureDoor = ownCertificates && new SecureDoor(this.#server, ownCertificates, logger);
   }
 
   /** @throws when the port is taken. */
   async start(): Promise<void> {
     const { host, grpcPort } = this.config;
-    const address = `${isIPv6(host) ? `[${host}]` : host}:${grpcPort}`;
-    const port = await new Promise<number>((resolve, reject) => {
-      this.#server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) => {
-        if (error) reject(listenError(address, error));
-        else resolve(bound);
-      });
-    });
+    const port = (await this.#secureDoor?.listen(host, grpcPort)) ?? (await this.#bind(host, grpcPort));
     this.logger.info({ port }, 'gRPC listening');
   }
 
@@ -88,12 +87,24 @@ export class GrpcServer implements Component {
     this.#draining.abort();
     this.#updateHealth();
     const force = setTimeout(() => this.#server.forceShutdown(), graceMs);
+    this.#secureDoor?.close();
     const drained = new Promise((resolve) => this.#server.tryShutdown(resolve));
     for (const stream of this.#openStreams) {
       stream.sendStatus({ code: status.UNAVAILABLE, details: 'The server is shutting down; connect again' });
     }
     await drained;
     clearTimeout(force);
+    this.#secureDoor?.cutOff();
+  }
+
+  async #bind(host: string, port: number): Promise<number> {
+    const address = `${isIPv6(host) ? `[${host}]` : host}:${port}`;
+    return new Promise((resolve, reject) => {
+      this.#server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) => {
+        if (error) reject(listenError(address, error));
+        else resolve(bound);
+      });
+    });
   }
 
   #updateHealth(): void {

@@ -1,3 +1,4 @@
+import { TLSSocket } from 'node:tls';
 import express, { type Express, type Request, type RequestHandler, type Response } from 'express';
 import type { z } from 'zod';
 import type { AccessControl, Credentials } from '../access/access-control.js';
@@ -10,6 +11,7 @@ import { type Logger, SLOW_REQUEST_MS } from '../log.js';
 import { httpServerRequestSeconds, registry } from '../metrics.js';
 import { InFlight, type RequestContext } from '../request.js';
 import { newRequestId, readRequestId, REQUEST_ID_HEADER } from '../request-id.js';
+import { findCertifiedService } from '../tls/certified-service.js';
 import { tracing } from '../tracing.js';
 import { serveDocumentation } from './documentation.js';
 import { answerError } from './errors.js';
@@ -288,8 +290,13 @@ interface Admitted<Input extends z.ZodObject, Caller> {
   input: z.output<Input>;
 }
 
-function credentialsOf({ headers: { authorization } }: Request): Credentials {
-  return { authorization };
+function credentialsOf({ headers, socket }: Request): Credentials {
+  return {
+    authorization: headers.authorization,
+    get certifiedService() {
+      return socket instanceof TLSSocket ? findCertifiedService(socket) : undefined;
+    },
+  };
 }
 
 function originOf(request: Request): CallOrigin {

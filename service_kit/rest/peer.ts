@@ -2,13 +2,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import type { ServiceName } from '../access/callers.js';
 import { ownTokens } from '../access/identity.js';
-import { type ErrorKind, errorKinds, readRetryAfter, RETRY_AFTER_HEADER, ServiceError } from '../errors.js';
+import { type ErrorKind, errorKinds, readRetryAfter, ServiceError } from '../errors.js';
 import type { Component, Dependency } from '../lifecycle.js';
 import type { Logger } from '../log.js';
 import { httpClientRequestSeconds, peerUp } from '../metrics.js';
 import type { RequestContext } from '../request.js';
 import { REQUEST_ID_HEADER } from '../request-id.js';
 import { type Span, tracing } from '../tracing.js';
+import { ask, type Question } from './ask.js';
 
 const PROBE_INTERVAL_MS = 5_000;
 
@@ -50,7 +51,7 @@ export class RestPeer implements Component, Dependency {
 
   /**
    * @param name the peer's name, for people
-   * @param service which service it is, for its eyes alone to show who is calling
+   * @param service which service it is: it shows that it is, where there is TLS, and a token that shows who is calling is for its eyes alone
    * @param address `host:port`
    * @param timeoutMs how long a call may take, unless the caller's own deadline is sooner
    */
@@ -126,7 +127,7 @@ export class RestPeer implements Component, Dependency {
     throw new Error(`${this.name} answered ${method} ${path} with ${response.status}`);
   }
 
-  async #measure(method: string, path: string, options: RequestInit) {
+  async #measure(method: string, path: string, options: Question) {
     const startedAt = performance.now();
     let answered = 0;
     try {
@@ -139,14 +140,12 @@ export class RestPeer implements Component, Dependency {
     }
   }
 
-  async #fetch(path: string, options: RequestInit): Promise<Answer> {
+  async #fetch(path: string, options: Question): Promise<Answer> {
     try {
-      const response = await fetch(`http://${this.address}${path}`, options);
-      const text = await response.text();
+      const { status, text, retryAfter } = await ask(this.service, this.address, path, options);
       const body: unknown = text === '' ? undefined : JSON.parse(text);
       this.#isUp = true;
-      const retryAfterMs = readRetryAfter(response.headers.get(RETRY_AFTER_HEADER));
-      return { status: response.status, body, retryAfterMs };
+      return { status, body, retryAfterMs: readRetryAfter(retryAfter) };
     } catch (error) {
       this.logger.debug({ peer: this.name, err: error }, 'call failed');
       if (error instanceof SyntaxError) throw error;

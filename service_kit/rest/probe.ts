@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import type { ServiceName } from '../access/callers.js';
+import { ask } from './ask.js';
 import { checkReadiness, notReady } from './process-operations.js';
 
 const readiness = z.union([checkReadiness.success.body, notReady.body]);
@@ -6,17 +8,25 @@ const readiness = z.union([checkReadiness.success.body, notReady.body]);
 /** What a REST door says of whether it can serve. */
 export type Readiness = z.output<typeof readiness>;
 
-/** Asks a REST door whether it is ready. Resolves to undefined where it does not answer in time. */
-export async function readReadiness(address: string, timeoutMs: number): Promise<Readiness | undefined> {
+/** Asks the REST door of a service whether it is ready. Resolves to undefined where it does not answer in time. */
+export async function readReadiness(
+  service: ServiceName,
+  address: string,
+  timeoutMs: number,
+): Promise<Readiness | undefined> {
   try {
-    const response = await fetch(`http://${address}/readyz`, { signal: AbortSignal.timeout(timeoutMs) });
-    return readiness.parse(await response.json());
+    const { text } = await ask(service, address, '/readyz', { signal: AbortSignal.timeout(timeoutMs) });
+    return readiness.parse(JSON.parse(text));
   } catch {
     return undefined;
   }
 }
 
-/** Tells whether a REST door says that it is ready, in time. */
-export async function isRestReady(address: string, timeoutMs: number): Promise<boolean> {
-  return (await readReadiness(address, timeoutMs))?.success ?? false;
+/** Tells whether the REST door of a service says that it is ready, in time. */
+export async function isRestReady(
+  service: ServiceName,
+  address: string,
+  timeoutMs: number,
+): Promise<boolean> {
+  return (await readReadiness(service, address, timeoutMs))?.success ?? false;
 }

@@ -60,7 +60,7 @@ describe.skipIf(openssl === undefined)('with REDIS_TLS', () => {
   });
 
   test('a service stores over an encrypted connection', async () => {
-    await waitFor(() => isRestReady(suite.addresses.user_service_api, 2_000), {
+    await waitFor(() => isRestReady('user_service', suite.addresses.user_service_api, 2_000), {
       what: 'UserService is ready',
     });
     const { rest, close } = connect(suite.addresses, suite.redis);
@@ -78,6 +78,8 @@ describe.skipIf(openssl === undefined)('with REDIS_TLS', () => {
       { what: 'NotificationService says so' },
     );
     expect(suite.process('notification_service_grpc').output).toMatch(/self-signed certificate/);
-    expect(await readGrpcHealth(suite.addresses.notification_service_grpc, 2_000)).toBe('NOT_SERVING');
+    expect(
+      await readGrpcHealth('notification_service', suite.addresses.notification_service_grpc, 2_000),
+    ).toBe('NOT_SERVING');
   });
 });

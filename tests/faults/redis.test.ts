@@ -51,9 +51,12 @@ async function contentsOf(email: string) {
 }
 
 async function expectOutage() {
-  await waitFor(async () => !(await isGrpcServing(suite.addresses.message_service_grpc, 5_000)), {
-    what: 'MessageService notices that Redis is away',
-  });
+  await waitFor(
+    async () => !(await isGrpcServing('message_service', suite.addresses.message_service_grpc, 5_000)),
+    {
+      what: 'MessageService notices that Redis is away',
+    },
+  );
   expect((await clients.rest.messages().get('/healthz')).status).toBe(200);
   await expect
     .poll(async () => (await clients.rest.messages().get('/readyz')).body as unknown)

@@ -41,8 +41,8 @@ test('without Redis every process lives, says what is missing, and works once Re
   await expect(clients.grpc.users.CheckUserExists({ email: 'a@b.c' })).rejects.toMatchObject(missing);
   await expect(clients.grpc.messages.GetMessages({ user_email: 'a@b.c' })).rejects.toMatchObject(missing);
   await expect(clients.grpc.notifications.SubscribeUser({ email: 'a@b.c' })).rejects.toMatchObject(missing);
-  expect(await isGrpcServing(suite.addresses.message_service_grpc, 5_000)).toBe(false);
-  await waitFor(() => isGrpcServing(suite.addresses.frontend_service_grpc, 5_000), {
+  expect(await isGrpcServing('message_service', suite.addresses.message_service_grpc, 5_000)).toBe(false);
+  await waitFor(() => isGrpcServing('frontend_service', suite.addresses.frontend_service_grpc, 5_000), {
     what: 'FrontendService, which needs no Redis, serves',
   });
 

@@ -31,14 +31,18 @@ interface Method<Request, Reply> {
 }
 
 /** Makes the clients of one suite: REST, gRPC and Redis, each connected when it is first used. */
-export function connect(addresses: Addresses, redisAddress: { host: string; port: number }) {
+export function connect(
+  addresses: Addresses,
+  redisAddress: { host: string; port: number },
+  openChannel = (address: string) => new Client(address, credentials.createInsecure()),
+) {
   const channels = new Map<ProcessName, Client>();
   const databases = new Map<number, Redis>();
 
   const ask = (name: ProcessName) => restClient(name, addresses[name]);
 
   const channel = (name: ProcessName) => {
-    const open = channels.get(name) ?? new Client(addresses[name], credentials.createInsecure());
+    const open = channels.get(name) ?? openChannel(addresses[name]);
     channels.set(name, open);
     return open;
   };

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Account } from './clients.js';
+import { openByTls, type Shown } from './certificates.js';
 import { restClient } from './rest.js';
 
 /** Signs in at the REST door of FrontendService. Resolves to the cookie to send from then on. */
@@ -13,7 +14,7 @@ export async function signIn(address: string, { email, password }: Account): Pro
 }
 
 /** Takes what a browser sends back out of the only cookie that it was given. */
-function readCookie(header: unknown): string {
+export function readCookie(header: unknown): string {
   const [cookie] = z.tuple([z.string()]).parse(header);
   return cookie.split(';')[0] ?? '';
 }
@@ -38,7 +39,7 @@ export class EventStream {
 
   private constructor(
     private readonly connection: AbortController,
-    body: ReadableStream<Uint8Array>,
+    body: AsyncIterable<Uint8Array>,
   ) {
     this.ended = this.#read(body).catch(() => {});
   }
@@ -61,6 +62,15 @@ export class EventStream {
       throw new Error(`GET /api/events answered ${response.status} with ${type}`);
     }
     return new EventStream(connection, response.body);
+  }
+
+  /** The same by HTTPS. */
+  static async openByTls(address: string, cookie: string, shown: Shown): Promise<EventStream> {
+    const connection = new AbortController();
+    const { signal } = connection;
+    const response = await openByTls(address, '/api/events', shown, { headers: { cookie }, signal });
+    if (response.statusCode !== 200) throw new Error(`GET /api/events answered ${response.statusCode}`);
+    return new EventStream(connection, response);
   }
 
   /** The ids of the notifications, in the order in which they came. */
@@ -88,7 +98,7 @@ export class EventStream {
     this.connection.abort();
   }
 
-  async #read(body: ReadableStream<Uint8Array>): Promise<void> {
+  async #read(body: AsyncIterable<Uint8Array>): Promise<void> {
     const decoder = new TextDecoder();
     let unread = '';
     for await (const chunk of body) {

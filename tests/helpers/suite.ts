@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { loadCertificates } from '@messaging/service_kit/tls/certificates';
 import { LocalRedis } from '../../scripts/dist/redis-server.js';
 import {
   addressOf,
@@ -12,6 +13,7 @@ import {
   type ProcessName,
   ROOT_FOLDER,
   suiteProcesses,
+  tlsFilesOf,
 } from '../../scripts/dist/suite.js';
 import { findFreePort, findFreePorts } from './free-ports.js';
 import { killAtExit } from './kill-at-exit.js';
@@ -33,6 +35,8 @@ export interface SuiteOptions {
   processEnvironment?: Partial<Record<ProcessName, Record<string, string>>>;
   /** Has all callers show who they are; the services know each other by the keys in this folder. */
   serviceKeysFolder?: string;
+  /** Has all of them speak TLS, with the certificates in this folder; this process asks for their health as the operator. */
+  tlsFolder?: string;
   /** Has a second replica of these processes; the others know both. */
   twice?: readonly ProcessName[];
   /** `none` leaves Redis away until `suite.redis.start()`; `running` unless told. */
@@ -61,7 +65,9 @@ export class Suite {
 
   /** Starts it. When this returns the processes are spawned, not yet ready: see `waitUntilReady`. */
   static async start(options: SuiteOptions = {}): Promise<Suite> {
-    const layout = { ...(await findLayout()), serviceKeysFolder: options.serviceKeysFolder };
+    const { serviceKeysFolder, tlsFolder } = options;
+    const layout = { ...(await findLayout()), serviceKeysFolder, tlsFolder };
+    if (tlsFolder !== undefined) await loadCertificates(tlsFilesOf('operator', tlsFolder));
     const redisOptions = options.redisOptions?.(layout.redis.port) ?? {};
     const suite = new Suite(layout, await mkdtemp(join(tmpdir(), 'messaging-suite-')), redisOptions);
     try {

@@ -11,6 +11,7 @@ import {
   ROOT_FOLDER,
   suiteProcesses,
 } from '../../scripts/dist/suite.js';
+import { askByTls, openssl, TestCertificates } from '../helpers/certificates.js';
 import { findFreePorts } from '../helpers/free-ports.js';
 import { readMetrics } from '../helpers/metrics.js';
 import { restClient } from '../helpers/rest.js';
@@ -113,6 +114,28 @@ describe('npm start', () => {
       const passwordsThatWait = metrics.get('queued_items{target="bcrypt"}');
       expect(passwordsThatWait, name).toBe(name.startsWith('user_service') ? 0 : undefined);
     }
+  });
+
+  test.skipIf(openssl === undefined)('has all speak TLS where it is told of certificates', async () => {
+    const made = await TestCertificates.make();
+    try {
+      const run = npmStart({ TLS_FOLDER: made.madeFolder, AUTH_MODE: 'required' });
+      await waitUntilReady(run);
+      const address = `127.0.0.1:${ports.user_service_api}`;
+      expect(run.output).toContain(`user_service_api https://${address}`);
+      expect((await askByTls(address, '/readyz', await made.ofNobody())).status).toBe(200);
+      expect((await askByTls(address, '/users', await made.of('operator'))).status).toBe(200);
+    } finally {
+      await made.remove();
+    }
+  });
+
+  test('a folder without certificates is named', async () => {
+    const run = npmStart({ TLS_FOLDER: folder });
+    expect((await run.exited).code).toBe(1);
+    expect(run.output).toMatch(
+      /^npm start: TLS_CERT is ".*operator\/cert\.pem", which can't be used \(ENOENT\)/,
+    );
   });
 
   test('says ready in one line once every health check passes, and Ctrl-C stops all, Redis last', async () => {

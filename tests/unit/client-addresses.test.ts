@@ -1,9 +1,13 @@
 import { AccessControl } from '@messaging/service_kit/access/access-control';
 import { ClientAddresses } from '@messaging/service_kit/access/client-addresses';
 import { createLogger } from '@messaging/service_kit/log';
+import { createLocalJWKSet } from 'jose';
 import { expect, test } from 'vitest';
 
 const access = new AccessControl('user_service', undefined, await createLogger('tests', 'silent', 'json'));
+
+/** Knows no tokens. */
+const nobody = { findKey: createLocalJWKSet({ keys: [] }), checkSession: async () => {} };
 
 const NONE: string[] = [];
 const INSIDE = ['loopback', '10.0.0.0/8'];
@@ -22,5 +26,17 @@ test.each([
   ['what is no address, as it is', INSIDE, '127.0.0.1', 'unknown', 'unknown'],
 ])('finds %s', async (_what, proxies, remoteAddress, forwardedFor, found) => {
   const clients = new ClientAddresses(access, proxies);
-  expect(await clients.find({ authorization: undefined, remoteAddress, forwardedFor })).toBe(found);
+  const shown = { authorization: undefined, certifiedService: undefined };
+  expect(await clients.find({ ...shown, remoteAddress, forwardedFor })).toBe(found);
+});
+
+test.each([
+  ['of FrontendService vouches for whom it calls for', 'frontend_service', '198.51.100.7'],
+  ['of another service does not', 'message_service', '192.0.2.1'],
+  ['of whoever runs the suite has nothing counted', 'operator', undefined],
+] as const)('a certificate %s', async (_what, certifiedService, found) => {
+  const required = new AccessControl('user_service', nobody, await createLogger('tests', 'silent', 'json'));
+  const clients = new ClientAddresses(required, NONE, 'frontend_service');
+  const origin = { remoteAddress: '192.0.2.1', forwardedFor: '198.51.100.7' };
+  expect(await clients.find({ ...origin, authorization: undefined, certifiedService })).toBe(found);
 });

@@ -146,7 +146,7 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
    * `signal`.
    *
    * @param invoke passes `options` to the method of the generated client
-   * @throws {ServiceError} as `call` does, for as long as it goes on.
+   * @throws {ServiceError} as `call` does, for as long as it goes on; `notFound` once what it tells of is no more.
    */
   async stream<Reply>(
     invoke: (options: CallOptions) => ClientReadableStream<Reply>,
@@ -280,11 +280,10 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
 
   #describeStream(error: unknown): ServiceError {
     const isOverdue = error instanceof Error && error.name === 'AbortError';
-    return this.#describe(
-      isOverdue
-        ? { code: status.DEADLINE_EXCEEDED, details: 'not served in time' }
-        : callFailure.parse(error),
-    );
+    if (isOverdue) return this.#describe({ code: status.DEADLINE_EXCEEDED, details: 'not served in time' });
+    const failure = callFailure.parse(error);
+    if (failure.code === status.NOT_FOUND) return new ServiceError('notFound', failure.details);
+    return this.#describe(failure);
   }
 
   #describe(failure: CallFailure): ServiceError {

@@ -53,7 +53,7 @@ export function createRestApp(config: UserServiceConfig, logger: Logger): Compon
       on(
         operations.deleteNamedUser,
         ownerOf(({ body }) => body.email),
-      ).do(async ({ body }) => users.deleteUser(body.email));
+      ).do(async ({ body }, context) => users.deleteUser(body.email, context));
 
       on(
         operations.getUser,
@@ -75,7 +75,7 @@ export function createRestApp(config: UserServiceConfig, logger: Logger): Compon
       on(
         operations.deleteUser,
         ownerOf(({ params }) => params.email),
-      ).do(async ({ params }) => users.deleteUser(params.email));
+      ).do(async ({ params }, context) => users.deleteUser(params.email, context));
 
       on(operations.logIn, anyone).do(async ({ body: { email, password } }) => {
         const answer = { success: true as const, message: 'The password is right' };

@@ -1,9 +1,13 @@
 import type { ProtoGrpcType } from '@messaging/proto_definitions/notification';
+import type { EraseNotificationsResponse__Output } from '@messaging/proto_definitions/notification_service/EraseNotificationsResponse';
+import type { MoveNotificationsResponse__Output } from '@messaging/proto_definitions/notification_service/MoveNotificationsResponse';
 import type { NotificationServiceClient } from '@messaging/proto_definitions/notification_service/NotificationService';
 import { Peer } from '@messaging/service_kit/grpc/peer';
 import { loadProto } from '@messaging/service_kit/grpc/proto';
 import type { Logger } from '@messaging/service_kit/log';
 import type { RequestContext } from '@messaging/service_kit/request';
+import type { Departure } from '../domain/departure.js';
+import type { PendingSubscription } from '../domain/user.js';
 
 const { NotificationService } = loadProto<ProtoGrpcType>('notification.proto').notification_service;
 
@@ -16,9 +20,28 @@ export class NotificationGateway {
   }
 
   /** Subscribes a user to notifications. @throws {ServiceError} when NotificationService does not say that it has. */
-  async subscribe(email: string, context: RequestContext): Promise<void> {
+  async subscribe({ email, tenure = '' }: PendingSubscription, context: RequestContext): Promise<void> {
     await this.peer.call(context, (options, callback) =>
-      this.peer.client.SubscribeUser({ email }, options, callback),
+      this.peer.client.SubscribeUser({ email, tenure }, options, callback),
     );
+  }
+
+  /**
+   * Has what an account left at an address follow it, or go, where it is deleted. A repeat goes on where it stopped.
+   *
+   * @throws {ServiceError} when NotificationService does not say that it is done.
+   */
+  async clear({ id, email, tenure, to_email }: Departure, context: RequestContext): Promise<void> {
+    const { client } = this.peer;
+    const request = { email, tenure, departure_id: id };
+    const ask = async () =>
+      to_email === undefined
+        ? this.peer.call<EraseNotificationsResponse__Output>(context, (options, callback) =>
+            client.EraseNotifications(request, options, callback),
+          )
+        : this.peer.call<MoveNotificationsResponse__Output>(context, (options, callback) =>
+            client.MoveNotifications({ ...request, to_email }, options, callback),
+          );
+    while (!(await ask()).done);
   }
 }

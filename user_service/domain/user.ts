@@ -10,7 +10,13 @@ export interface User {
 }
 
 /** An account as it is stored. Keys of other versions are kept. */
-export const userRecord = z.looseObject({ name: z.string(), email: z.string(), password: z.string() });
+export const userRecord = z.looseObject({
+  name: z.string(),
+  email: z.string(),
+  password: z.string(),
+  /** The number of the account's tenure of its address, which the store gives. Records of older versions have none. */
+  tenure: z.string().optional(),
+});
 export type UserRecord = z.output<typeof userRecord>;
 
 const password = z
@@ -42,5 +48,16 @@ export const userChanges = z
 export type UserChanges = z.output<typeof userChanges>;
 
 /** A new account that is to be subscribed to notifications. */
-export const pendingSubscription = z.object({ email: z.string() });
+export const pendingSubscription = z.object({
+  email: z.string(),
+  /** Whose subscription it is, where the address is somebody else's by now. Entries of older versions have none. */
+  tenure: z.string().optional(),
+});
 export type PendingSubscription = z.output<typeof pendingSubscription>;
+
+/** Whether there is an account, and whose the address is. */
+export interface Existence {
+  exists: boolean;
+  /** A number that grows whenever somebody takes the address; '0' for nobody, or an account of older versions. */
+  tenure: string;
+}

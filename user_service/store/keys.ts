@@ -10,6 +10,10 @@ export const key = {
   sessionsOf: (email: string) => `sessions_of:${email}`,
   /** Stream of the sessions that were ended, as long as a token of theirs might be shown. */
   endedSessions: 'ended_sessions',
+  /** Counts every time that somebody takes an address, or leaves one. */
+  tenures: 'tenure_counter',
+  /** Sorted set of the departures that concern an address, as JSON, by number, until all that is left there is cleared. */
+  departing: (email: string) => `departing:${email}`,
   /** JSON of the keys that tokens are signed with. */
   tokenKeys: 'token_keys',
 };

@@ -1,10 +1,11 @@
 import { Coalescer } from '@messaging/service_kit/coalescer';
 import type { RedisConnection } from '@messaging/service_kit/redis/connection';
 import { enqueueLua, originFields } from '@messaging/service_kit/redis/outbox';
-import { defineScript } from '@messaging/service_kit/redis/script';
+import { defineScript, requireTypesLua } from '@messaging/service_kit/redis/script';
 import type { RequestContext } from '@messaging/service_kit/request';
 import { z } from 'zod';
-import { type UserRecord, userRecord } from '../domain/user.js';
+import { type Departure, departure } from '../domain/departure.js';
+import { type Existence, type PendingSubscription, type UserRecord, userRecord } from '../domain/user.js';
 import { key } from './keys.js';
 import { endSessionsLua, SESSION_PREFIX, sessionKeys } from './session-store.js';
 
@@ -13,6 +14,15 @@ export const USER_DATABASE = 0;
 
 /** The stream of new accounts that are still to be subscribed to notifications. */
 export const SUBSCRIBE_STREAM = 'outbox:subscribe';
+
+/** The stream of accounts that have left an address, and what they left there. */
+export const DEPARTURE_STREAM = 'outbox:departures';
+
+/** What a script has enqueued in an outbox. */
+export interface Pending<Entry> {
+  id: string;
+  entry: Entry;
+}
 
 /** A record, and the text it was read from, which tells whether it has changed since. */
 export interface StoredUser {
@@ -24,7 +34,7 @@ export interface StoredUser {
 export class UserStore {
   readonly #connection: RedisConnection;
   /** Looks up together what is asked at the same time. */
-  readonly #lookUps: Coalescer<string, boolean>;
+  readonly #lookUps: Coalescer<string, Existence>;
 
   /** @param tokenLifetimeMs for how long a token of an ended session may be around */
   constructor(
@@ -40,13 +50,13 @@ export class UserStore {
   }
 
   async userExists(email: string): Promise<boolean> {
-    return this.#lookUps.run(email);
+    return (await this.#lookUps.run(email)).exists;
   }
 
-  /** Tells of each email whether an account has it, in the same order. */
-  async usersExist(emails: string[]): Promise<boolean[]> {
-    const exist = await this.#connection.run(usersExistScript, emails.map(key.user), []);
-    return exist.map((count) => count === 1);
+  /** Tells of each email whether an account has it, and which, in the same order. */
+  async usersExist(emails: string[]): Promise<Existence[]> {
+    const tenures = await this.#connection.run(usersExistScript, emails.map(key.user), []);
+    return tenures.map((tenure) => ({ exists: tenure !== '', tenure: tenure || '0' }));
   }
 
   async findUser(email: string): Promise<StoredUser | undefined> {
@@ -55,52 +65,107 @@ export class UserStore {
   }
 
   /**
-   * Stores a new account, and the outbox entry that has it subscribed, in one atomic step. Resolves to the entry's
-   * id; to undefined, with nothing stored, when the email is taken.
+   * Stores a new account, and the outbox entry that has it subscribed, in one atomic step. Resolves to the entry;
+   * to undefined, with nothing stored, when the email is taken.
    */
-  async createUser(record: UserRecord, context: RequestContext): Promise<string | undefined> {
-    const entryId = await this.#connection.run(
+  async createUser(
+    record: UserRecord,
+    context: RequestContext,
+  ): Promise<Pending<PendingSubscription> | undefined> {
+    const { email } = record;
+    const [id, tenure] = await this.#connection.run(
       createUserScript,
-      [key.user(record.email), key.index, SUBSCRIBE_STREAM],
-      [
-        JSON.stringify(record),
-        record.email,
-        JSON.stringify({ email: record.email }),
-        ...originFields(context),
-      ],
+      [key.user(email), key.index, SUBSCRIBE_STREAM, key.tenures],
+      [JSON.stringify(record), email, JSON.stringify({ email }), ...originFields(context)],
     );
-    return entryId || undefined;
+    return id === '' ? undefined : { id, entry: { email, tenure } };
   }
 
   /**
    * Replaces an account's record, under its new email if it has one, provided that it is still `version`; in the same step
-   * all of its sessions end, where they are to.
+   * all of its sessions end, where they are to, and the departure from an address that it leaves is enqueued.
    *
-   * @returns the version that it has then
+   * @returns the version that it has then, and the departure
    */
   async replaceUser(
     email: string,
     version: string,
     next: UserRecord,
-    endsSessions = false,
-  ): Promise<{ outcome: 'replaced' | 'changed' | 'taken'; version: string }> {
-    const nextVersion = JSON.stringify(next);
-    const outcome = await this.#connection.run(
+    { endsSessions = false, requestId }: { endsSessions?: boolean; requestId?: string | undefined } = {},
+  ): Promise<{
+    outcome: 'replaced' | 'changed' | 'taken';
+    version: string;
+    departure: Pending<Departure> | undefined;
+  }> {
+    const { tenure: _, ...untenured } = next;
+    const record = next.email === email ? next : untenured;
+    const [outcome, nextVersion, entryId, entry] = await this.#connection.run(
       replaceUserScript,
-      [key.user(email), key.user(next.email), key.index, ...sessionKeys(email)],
-      [version, nextVersion, email, next.email, Number(endsSessions), SESSION_PREFIX, this.tokenLifetimeMs],
+      [
+        key.user(email),
+        key.user(next.email),
+        key.index,
+        ...sessionKeys(email),
+        key.tenures,
+        DEPARTURE_STREAM,
+        key.departing(email),
+        key.departing(next.email),
+      ],
+      [
+        version,
+        JSON.stringify(record),
+        email,
+        next.email,
+        Number(endsSessions),
+        SESSION_PREFIX,
+        this.tokenLifetimeMs,
+        JSON.stringify({ email, to_email: next.email }),
+        ...originFields({ requestId }),
+      ],
     );
-    return { outcome, version: nextVersion };
+    return { outcome, version: nextVersion, departure: toPending(entryId, entry) };
   }
 
-  /** Deletes an account, and ends its sessions. Resolves to false when there was no such account. */
-  async deleteUser(email: string): Promise<boolean> {
-    const deleted = await this.#connection.run(
+  /** Deletes an account, ends its sessions, and enqueues its departure. Resolves to undefined when there was no such account. */
+  async deleteUser(email: string, context: RequestContext): Promise<Pending<Departure> | undefined> {
+    const [entryId, entry] = await this.#connection.run(
       deleteUserScript,
-      [key.user(email), key.index, ...sessionKeys(email)],
-      [email, SESSION_PREFIX, this.tokenLifetimeMs],
+      [
+        key.user(email),
+        key.index,
+        ...sessionKeys(email),
+        key.tenures,
+        DEPARTURE_STREAM,
+        key.departing(email),
+      ],
+      [email, SESSION_PREFIX, this.tokenLifetimeMs, JSON.stringify({ email }), ...originFields(context)],
     );
-    return deleted === 1;
+    return toPending(entryId, entry);
+  }
+
+  /** Lists the departures before this one that concern its addresses and are not done, in their order. */
+  async findEarlierDepartures({ id, email, to_email }: Departure): Promise<Departure[]> {
+    const earlier = await this.#connection.run(
+      findEarlierDeparturesScript,
+      [key.departing(email), key.departing(to_email ?? email)],
+      [id],
+    );
+    const found = new Map(earlier.map(parseDeparture).map((other) => [other.id, other]));
+    return [...found.values()].toSorted((one, other) => Number(one.id) - Number(other.id));
+  }
+
+  /** Lists the departures that concern an address and are not done. */
+  async findDepartures(email: string): Promise<Departure[]> {
+    return (await this.#redis.zrange(key.departing(email), '0', '-1')).map(parseDeparture);
+  }
+
+  /** Notes that a departure is done. */
+  async finishDeparture({ id, email, to_email }: Departure): Promise<void> {
+    await this.#connection.run(
+      finishDepartureScript,
+      [key.departing(email), key.departing(to_email ?? email)],
+      [id],
+    );
   }
 
   /** Reads up to `count` accounts in the order of their emails, from the first after `after`. */
@@ -134,61 +199,136 @@ function parseRecord(text: string): UserRecord {
   return userRecord.parse(JSON.parse(text));
 }
 
+function parseDeparture(text: string): Departure {
+  return departure.parse(JSON.parse(text));
+}
+
+function toPending(id: string, entry: string): Pending<Departure> | undefined {
+  return id === '' ? undefined : { id, entry: parseDeparture(entry) };
+}
+
+/** `tenure_of(record)` finds the number in an account's JSON: within its strings, JSON escapes quotes. */
+const tenureLua = `
+  local function tenure_of(record) return string.match(record, '"tenure":"(%d+)"') or '0' end
+`;
+
+/**
+ * `depart(outbox, departing, id, departure, tenure, ...)` enqueues a departure, and notes it at the addresses that it concerns.
+ * What follows are the fields of the request that it comes from.
+ */
+const departLua = `
+  ${enqueueLua}
+  local function depart(outbox, departing, id, departure, tenure, ...)
+    local entry = '{"id":"' .. id .. '","tenure":"' .. tenure .. '",' .. string.sub(departure, 2)
+    for _, address in ipairs(departing) do redis.call('ZADD', address, id, entry) end
+    return enqueue(outbox, entry, ...), entry
+  end
+`;
+
 const usersExistScript = defineScript(
   'usersExist',
-  z.array(z.number()),
+  z.array(z.string()),
   `
-  local exist = {}
-  for index, user in ipairs(KEYS) do exist[index] = redis.call('EXISTS', user) end
-  return exist
+  ${tenureLua}
+  local tenures = {}
+  for index, user in ipairs(KEYS) do
+    local record = redis.call('GET', user)
+    tenures[index] = record and tenure_of(record) or ''
+  end
+  return tenures
   `,
 );
 
 const createUserScript = defineScript(
   'createUser',
-  z.string(),
+  z.tuple([z.string(), z.string()]),
   `
   ${enqueueLua}
-  redis.call('ZCARD', KEYS[2])
-  redis.call('XLEN', KEYS[3])
-  if not redis.call('SET', KEYS[1], ARGV[1], 'NX') then return '' end
-  redis.call('ZADD', KEYS[2], 0, ARGV[2])
-  return enqueue(KEYS[3], unpack(ARGV, 3))
+  ${requireTypesLua}
+  require_types({ 'string', 'zset', 'stream', 'string' })
+  local user, index, outbox, tenures = unpack(KEYS)
+  local record, email, subscription = unpack(ARGV)
+  if redis.call('EXISTS', user) == 1 then return { '', '' } end
+  local tenure = string.format('%.0f', redis.call('INCR', tenures))
+  local function add_tenure(json) return string.sub(json, 1, -2) .. ',"tenure":"' .. tenure .. '"}' end
+  redis.call('SET', user, add_tenure(record))
+  redis.call('ZADD', index, 0, email)
+  return { enqueue(outbox, add_tenure(subscription), unpack(ARGV, 4)), tenure }
   `,
 );
 
 const replaceUserScript = defineScript(
   'replaceUser',
-  z.enum(['replaced', 'changed', 'taken']),
+  z.tuple([z.enum(['replaced', 'changed', 'taken']), z.string(), z.string(), z.string()]),
   `
   ${endSessionsLua}
-  local old, new, index, sessions, ended = unpack(KEYS)
-  local version, record, old_email, new_email, ends_sessions, prefix, token_lifetime = unpack(ARGV)
-  redis.call('ZCARD', index)
-  if redis.call('GET', old) ~= version then return 'changed' end
+  ${requireTypesLua}
+  ${tenureLua}
+  ${departLua}
+  require_types({ 'string', 'string', 'zset', 'zset', 'stream', 'string', 'stream', 'zset', 'zset' })
+  local old, new, index, sessions, ended, tenures, outbox, departing_old, departing_new = unpack(KEYS)
+  local version, record, old_email, new_email, ends_sessions, prefix, token_lifetime, departure = unpack(ARGV)
+  if redis.call('GET', old) ~= version then return { 'changed', '', '', '' } end
+  local entry_id, entry = '', ''
   if old ~= new then
-    if redis.call('EXISTS', new) == 1 then return 'taken' end
+    if redis.call('EXISTS', new) == 1 then return { 'taken', '', '', '' } end
+    local id = string.format('%.0f', redis.call('INCR', tenures))
+    record = string.sub(record, 1, -2) .. ',"tenure":"' .. id .. '"}'
     redis.call('DEL', old)
     redis.call('ZREM', index, old_email)
     redis.call('ZADD', index, 0, new_email)
+    entry_id, entry =
+      depart(outbox, { departing_old, departing_new }, id, departure, tenure_of(version), unpack(ARGV, 9))
   end
   redis.call('SET', new, record)
   if ends_sessions == '1' then
     end_sessions(sessions, ended, redis.call('ZRANGE', sessions, 0, -1), prefix, token_lifetime)
   end
-  return 'replaced'
+  return { 'replaced', record, entry_id, entry }
   `,
 );
 
 const deleteUserScript = defineScript(
   'deleteUser',
-  z.number(),
+  z.tuple([z.string(), z.string()]),
   `
   ${endSessionsLua}
-  local user, index, sessions, ended = unpack(KEYS)
-  local email, prefix, token_lifetime = unpack(ARGV)
+  ${requireTypesLua}
+  ${tenureLua}
+  ${departLua}
+  require_types({ 'string', 'zset', 'zset', 'stream', 'string', 'stream', 'zset' })
+  local user, index, sessions, ended, tenures, outbox, departing = unpack(KEYS)
+  local email, prefix, token_lifetime, departure = unpack(ARGV)
+  local record = redis.call('GET', user)
+  local entry_id, entry = '', ''
+  if record then
+    local id = string.format('%.0f', redis.call('INCR', tenures))
+    entry_id, entry = depart(outbox, { departing }, id, departure, tenure_of(record), unpack(ARGV, 5))
+    redis.call('DEL', user)
+  end
   redis.call('ZREM', index, email)
   end_sessions(sessions, ended, redis.call('ZRANGE', sessions, 0, -1), prefix, token_lifetime)
-  return redis.call('DEL', user)
+  return { entry_id, entry }
+  `,
+);
+
+const findEarlierDeparturesScript = defineScript(
+  'findEarlierDepartures',
+  z.array(z.string()),
+  `
+  local earlier = redis.call('ZRANGE', KEYS[1], '-inf', '(' .. ARGV[1], 'BYSCORE')
+  for _, entry in ipairs(redis.call('ZRANGE', KEYS[2], '-inf', '(' .. ARGV[1], 'BYSCORE')) do
+    earlier[#earlier + 1] = entry
+  end
+  return earlier
+  `,
+);
+
+const finishDepartureScript = defineScript(
+  'finishDeparture',
+  z.number(),
+  `
+  redis.call('ZREMRANGEBYSCORE', KEYS[1], ARGV[1], ARGV[1])
+  return redis.call('ZREMRANGEBYSCORE', KEYS[2], ARGV[1], ARGV[1])
   `,
 );

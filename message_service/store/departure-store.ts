@@ -247,12 +247,10 @@ const moveMessagesScript = defineScript(
         if record ~= '' then
           redis.call('SET', message_key(id), record)
           if sender == 'user' then
+            if keys then count_from_now(other, keys, to, true) end
             take_from(direction_of(email, other))
             add_to(direction_of(to, to_other), id, timestamp)
-            if keys then
-              count_from_now(other, keys, to, true)
-              if count_as_seen(id, other_has_it, keys, email, keys, to) then less(keys.seen, email) end
-            end
+            if keys and count_as_seen(id, other_has_it, keys, email, keys, to) then less(keys.seen, email) end
           else
             take_from(direction_of(other, email))
             add_to(direction_of(to_other, to), id, timestamp)
@@ -310,15 +308,15 @@ const moveRestScript = defineScript(
   local requests = redis.call('ZRANGE', source.requests, 0, count - 1, 'WITHSCORES')
   for index = 1, #requests, 2 do
     local request, id = requests[index], requests[index + 1]
-    local from = request_key(email, request)
-    if string.match(redis.call('GET', from) or '', ':(%d+)$') == id then
+    local from, known = request_key(email, request), read_request(request_key(email, request))
+    if known.id == id then
       local ttl = redis.call('TTL', from)
-      if redis.call('RENAMENX', from, request_key(to, request)) == 1 then
+      local text = known.fingerprint .. ':' .. id .. ':' .. departure
+      if redis.call('SET', request_key(to, request), text, 'NX', 'EX', math.max(ttl, 1)) then
         redis.call('ZADD', target.requests, id, request)
         if redis.call('TTL', target.requests) < ttl then redis.call('EXPIRE', target.requests, ttl) end
-      else
-        redis.call('DEL', from)
       end
+      redis.call('DEL', from)
     end
     redis.call('ZREM', source.requests, request)
   end
@@ -351,7 +349,10 @@ const eraseMessagesScript = defineScript(
     if is_unchanged(id, fingerprint) and redis.call('ZREM', keys.mailbox, id) == 1 and sender ~= '' then
       local other = sender == email and receiver or sender
       local is_kept = other ~= email and redis.call('ZSCORE', keys_of(other, id).mailbox, id)
-      if not is_kept then discard(id, sender, receiver, false) end
+      if not is_kept then
+        discard(id, sender, receiver, false)
+        forget_if_empty(other)
+      end
     end
   end
   return 0
@@ -368,7 +369,7 @@ const eraseRequestsScript = defineScript(
   local requests = redis.call('ZRANGE', keys.requests, 0, count - 1, 'WITHSCORES')
   for index = 1, #requests, 2 do
     local request = request_key(email, requests[index])
-    if string.match(redis.call('GET', request) or '', ':(%d+)$') == requests[index + 1] then redis.call('DEL', request) end
+    if read_request(request).id == requests[index + 1] then redis.call('DEL', request) end
     redis.call('ZREM', keys.requests, requests[index])
   end
   return #requests
@@ -381,7 +382,7 @@ const forgetScript = defineScript(
   `
   ${lua}
   local email, tenure = unpack(ARGV)
-  for _, key in pairs(left_keys(email, tenure)) do redis.call('UNLINK', key) end
+  for part in pairs(live_keys(email)) do redis.call('UNLINK', left_keys(email, tenure)[part]) end
   return redis.call('HDEL', departed_key(email), tenure)
   `,
 );

@@ -17,7 +17,7 @@ export const key = {
   mailbox: (email: string) => `mailbox:${email}`,
   /** Sorted set of the ids of the messages between two users, by id. */
   thread: (one: string, other: string) => `thread:${[one, other].toSorted().join(':')}`,
-  /** What came of a request that its sender gave an id: `{fingerprint}:{message id}`. */
+  /** What came of a request that its sender gave an id: `{fingerprint}:{message id}:{tenure of the sender}`. */
   request: (sender: string, requestId: string) => `request:${sender}:${requestId}`,
   /** Sorted set of the ids that a sender gave its requests, by the id of the message. */
   requests: (sender: string) => `requests_of:${sender}`,

@@ -124,10 +124,10 @@ export class MessageStore {
     const found = await this.#connection.run(
       findRequestScript,
       [key.request(senderEmail, requestId), key.occupant(senderEmail)],
-      [],
+      [senderEmail],
     );
-    if (found === '') return undefined;
-    const [earlier, messageId = ''] = found.split(':');
+    if (found.length === 0) return undefined;
+    const [earlier, messageId] = found;
     return earlier === fingerprint(message) ? { result: 'repeated', messageId } : { result: 'mismatch' };
   }
 
@@ -297,11 +297,10 @@ const addMessageScript = defineScript(
   if is_over(sender, sender_tenure) then return { 'unknownSender', '', '' } end
   if is_over(receiver, receiver_tenure) then return { 'unknownReceiver', '', '' } end
   if fingerprint ~= '' then
-    local known, id = string.match(redis.call('GET', request) or '', '^(.*):(.*)$')
-    local occupant, since = occupant_of(sender)
-    local is_newcomer = sender_tenure ~= '' and tonumber(sender_tenure) > (occupant or 0)
-    local is_own = id and tonumber(id) > since and not is_newcomer
-    if is_own and known == fingerprint then return { 'repeated', id, '' } end
+    local earlier = read_request(request)
+    local asks = tonumber(sender_tenure)
+    local is_own = earlier.id and (not asks or not earlier.tenure or asks == earlier.tenure)
+    if is_own and earlier.fingerprint == fingerprint then return { 'repeated', earlier.id, '' } end
     if is_own then return { 'mismatch', '', '' } end
   end
 
@@ -326,7 +325,7 @@ const addMessageScript = defineScript(
   redis.call('ZADD', KEYS[8], id, id)
   redis.call('ZADD', KEYS[9], id, id)
   if fingerprint ~= '' then
-    redis.call('SET', request, fingerprint .. ':' .. id, 'EX', ttl)
+    redis.call('SET', request, fingerprint .. ':' .. id .. ':' .. sender_tenure, 'EX', ttl)
     for _, oldest in ipairs(redis.call('ZRANGE', requests, 0, 1)) do
       if redis.call('EXISTS', request_key(sender, oldest)) == 0 then redis.call('ZREM', requests, oldest) end
     end
@@ -340,11 +339,12 @@ const addMessageScript = defineScript(
 /** What whoever had the address before asked for is nobody's repeat. */
 const findRequestScript = defineScript(
   'findRequest',
-  z.string(),
+  z.union([z.tuple([]), z.tuple([z.string(), z.string()])]),
   `
-  local found = redis.call('GET', KEYS[1]) or ''
-  local since = string.match(redis.call('GET', KEYS[2]) or '', ':(%d+)$') or 0
-  return tonumber(string.match(found, ':(%d+)$') or 0) > tonumber(since) and found or ''
+  ${tenureLua(MAX_LOOKED_AT)}
+  local found, occupant = read_request(KEYS[1]), occupant_of(ARGV[1])
+  if not found.id or (occupant and found.tenure and found.tenure < occupant) then return {} end
+  return { found.fingerprint, found.id }
   `,
 );
 
@@ -459,6 +459,8 @@ const deleteMessageScript = defineScript(
     return 1
   end
   discard(id, sender, receiver, is_unread)
+  forget_if_empty(sender)
+  forget_if_empty(receiver)
   return 1
   `,
 );

@@ -51,7 +51,7 @@ export function tenureLua(maxLookedAt: number): string {
     }
   end
   local function left_keys(email, tenure)
-    local keys = {}
+    local keys = { is_left = true }
     for part in pairs(live_keys('')) do
       keys[part] = ${name((part, rest) => key.left(part, rest, ''), 'part', 'email')} .. tenure
     end
@@ -97,6 +97,12 @@ export function tenureLua(maxLookedAt: number): string {
     clear_out(email, plain(occupant or 0), last_id)
     redis.call('SET', occupant_key(email), tenure .. ':' .. last_id)
   end
+  -- Whoever has nothing here is as one who never had.
+  local function forget_if_empty(email)
+    local live = live_keys(email)
+    if redis.call('EXISTS', live.mailbox, live.seen) > 0 or redis.call('TTL', occupant_key(email)) ~= -1 then return end
+    redis.call('DEL', occupant_key(email))
+  end
   local function leave(email, tenure, departure, last_id)
     local occupant = occupant_of(email)
     if occupant and occupant >= tonumber(departure) then return end
@@ -116,10 +122,16 @@ export function tenureLua(maxLookedAt: number): string {
   local function count_from_now(email, keys, other, is_always)
     if redis.call('HEXISTS', keys.seen, other) == 1 then return end
     local _, since = occupant_of(email)
+    if keys.is_left then since = 0 end
     local received = redis.call('HMGET', direction_of(other, email), 'last_message_id', 'message_count')
     local last = tonumber(received[1] or 0) or 0
     local foreign = last > 0 and last <= since and tonumber(received[2] or 0) or 0
     if foreign > 0 or is_always then redis.call('HSET', keys.seen, other, plain(foreign)) end
+  end
+  -- What came of a request: a fingerprint, the id of the message, and the tenure of the sender.
+  local function read_request(key)
+    local fingerprint, id, tenure = string.match(redis.call('GET', key) or '', '^([^:]*):(%d+):?(%d*)$')
+    return { fingerprint = fingerprint, id = id, tenure = tonumber(tenure) }
   end
   local function less(hash, field)
     local number = tonumber(redis.call('HGET', hash, field) or 0) or 0

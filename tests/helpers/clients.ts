@@ -107,6 +107,8 @@ export function connect(addresses: Addresses, redisAddress: { host: string; port
         ListConversations: unary('message_service_grpc', messages.ListConversations),
         MarkConversationRead: unary('message_service_grpc', messages.MarkConversationRead),
         DeleteMessage: unary('message_service_grpc', messages.DeleteMessage),
+        MoveMailbox: unary('message_service_grpc', messages.MoveMailbox),
+        EraseMailbox: unary('message_service_grpc', messages.EraseMailbox),
       },
       notifications: {
         CreateNotification: unary('notification_service_grpc', notifications.CreateNotification),
@@ -122,10 +124,13 @@ export function connect(addresses: Addresses, redisAddress: { host: string; port
         CheckUserSubscribed: unary('notification_service_grpc', notifications.CheckUserSubscribed),
         SubscribeUser: unary('notification_service_grpc', notifications.SubscribeUser),
         UnsubscribeUser: unary('notification_service_grpc', notifications.UnsubscribeUser),
+        MoveNotifications: unary('notification_service_grpc', notifications.MoveNotifications),
+        EraseNotifications: unary('notification_service_grpc', notifications.EraseNotifications),
       },
       frontend: {
         ReceiveNotification: unary('frontend_service_grpc', frontend.ReceiveNotification),
         ReceiveNotifications: unary('frontend_service_grpc', frontend.ReceiveNotifications),
+        EndWatches: unary('frontend_service_grpc', frontend.EndWatches),
       },
     },
     /** A database of Redis: 0 is UserService's, 1 MessageService's, 2 NotificationService's. */

@@ -8,6 +8,7 @@ import { NotificationGateway } from './clients/notification-gateway.js';
 import type { UserServiceConfig } from './config.js';
 import { departure } from './domain/departure.js';
 import { Departures } from './domain/departures.js';
+import { Exports } from './domain/exports.js';
 import { Passwords } from './domain/passwords.js';
 import { Sessions } from './domain/sessions.js';
 import { KeysInFile, KeysInStore, TokenKeys } from './domain/token-keys.js';
@@ -23,6 +24,7 @@ const CLOCK_TOLERANCE_MS = 60_000;
 export interface UserService {
   users: Users;
   sessions: Sessions;
+  exports: Exports;
   access: AccessControl;
   redis: RedisConnection;
   peers: Dependency[];
@@ -72,6 +74,7 @@ export function createUserService(config: UserServiceConfig, logger: Logger): Us
   return {
     users,
     sessions,
+    exports: new Exports(store, messages, notifications),
     access: new AccessControl('user_service', isRequired ? sessions : undefined, logger),
     redis,
     peers: [messages.peer, notifications.peer],

@@ -62,8 +62,8 @@ export class Feed {
    * from NotificationService, and while that is away, read again until it is back. So a watch holds nothing
    * but its position, however slow whoever reads it.
    *
-   * @throws {ServiceError} `tooMany` when this user, or all together, have too many watches; later `notFound`, when whoever had
-   *   the address has left.
+   * @throws {ServiceError} `tooMany` when this user, or all together, have too many watches; later `unauthenticated`, when
+   *   whoever had the address has left.
    */
   async watch(
     email: string,
@@ -87,7 +87,7 @@ export class Feed {
     const unwatch = this.fanout.watch(email);
     try {
       while (!signal.aborted) {
-        if (watch.isOver) throw new ServiceError('notFound', 'Whoever had this address has left');
+        if (watch.isOver) throw new ServiceError('unauthenticated', 'Whoever had this address has left it');
         yield* watch.takeArrived();
         if (watch.isBehind && !watch.isWaiting) yield* this.#catchUp(email, watch);
         else if (watch.isEmpty) await watch.somethingArrives(signal);

@@ -108,7 +108,7 @@ export class LiveEvents {
 
 /** Whether the account has left its address: the session ends, too. */
 function isGone(error: unknown): boolean {
-  return error instanceof ServiceError && error.kind === 'notFound';
+  return error instanceof ServiceError && error.kind === 'unauthenticated';
 }
 
 function isWithinReach(position: number, newest: number): boolean {

@@ -28,4 +28,3 @@ export const key = {
   /** What such a tenure has left: what the user's own keys held, by the part. */
   left: (part: string, email: string, tenure: string) => `departed_${part}:${email}:${tenure}`,
 };
-

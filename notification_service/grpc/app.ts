@@ -22,7 +22,10 @@ import { createNotificationService } from '../service.js';
 const { NotificationService } = loadProto<ProtoGrpcType>('notification.proto').notification_service;
 
 /** Whose an address is, by number; empty where that makes no difference. */
-const tenure = z.string().regex(/^\d{0,15}$/, 'must be a decimal number').default('');
+const tenure = z
+  .string()
+  .regex(/^\d{0,15}$/, 'must be a decimal number')
+  .default('');
 
 const newNotification = z.object({
   sender_email: optionalRecordedEmail,

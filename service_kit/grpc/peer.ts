@@ -146,7 +146,8 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
    * `signal`.
    *
    * @param invoke passes `options` to the method of the generated client
-   * @throws {ServiceError} as `call` does, for as long as it goes on; `notFound` once what it tells of is no more.
+   * @throws {ServiceError} as `call` does, for as long as it goes on; `unauthenticated` where the peer no
+   *   longer serves it to whom it was for.
    */
   async stream<Reply>(
     invoke: (options: CallOptions) => ClientReadableStream<Reply>,
@@ -174,6 +175,8 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
       const replies: AsyncIterable<Reply> = call;
       yield* replies;
     } catch (error) {
+      const failure = callFailure.safeParse(error).data;
+      if (failure?.code === status.UNAUTHENTICATED) throw new ServiceError('unauthenticated', failure.details);
       throw this.#describeStream(error);
     } finally {
       call.cancel();
@@ -280,10 +283,11 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
 
   #describeStream(error: unknown): ServiceError {
     const isOverdue = error instanceof Error && error.name === 'AbortError';
-    if (isOverdue) return this.#describe({ code: status.DEADLINE_EXCEEDED, details: 'not served in time' });
-    const failure = callFailure.parse(error);
-    if (failure.code === status.NOT_FOUND) return new ServiceError('notFound', failure.details);
-    return this.#describe(failure);
+    return this.#describe(
+      isOverdue
+        ? { code: status.DEADLINE_EXCEEDED, details: 'not served in time' }
+        : callFailure.parse(error),
+    );
   }
 
   #describe(failure: CallFailure): ServiceError {

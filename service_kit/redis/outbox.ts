@@ -46,7 +46,7 @@ export const enqueueLua = `
 `;
 
 /** What is kept beside an entry of the request that it comes from: nothing of what there is not. */
-export function originFields({ requestId }: Pick<RequestContext, 'requestId'>): string[] {
+export function originFields({ requestId }: Partial<RequestContext>): string[] {
   const fields = requestId === undefined ? [] : ['request_id', requestId];
   const traceparent = tracing?.traceparent;
   if (traceparent !== undefined) fields.push('traceparent', traceparent);

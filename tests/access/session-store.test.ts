@@ -55,9 +55,9 @@ test('of more than a hundred sessions the oldest ends, and is told', async () =>
 test('a session ends when it is not used, and goes on when it is', async () => {
   await store.addSession('unused', record, account, 200);
   await store.addSession('used', record, account, 200);
-  expect(await store.extendSession('used', email, HOUR_MS)).toBe('added');
+  expect(await store.extendSession('used', email, HOUR_MS)).toBe(true);
   await waitFor(async () => (await store.findSession('unused')) === undefined, { what: 'it has ended' });
-  expect(await store.extendSession('unused', email, HOUR_MS)).toBe('changed');
+  expect(await store.extendSession('unused', email, HOUR_MS)).toBe(false);
   expect(await store.findSession('used')).toEqual(record);
 });
 

@@ -1,6 +1,17 @@
+import { status } from '@grpc/grpc-js';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { type Account, channel, getMessagePages, grpc, newEmail, redis, rest, sendMessage, signUp } from '../helpers/clients.js';
+import {
+  type Account,
+  channel,
+  getMessagePages,
+  grpc,
+  newEmail,
+  redis,
+  rest,
+  sendMessage,
+  signUp,
+} from '../helpers/clients.js';
 import { expectSoon, parseJson } from '../helpers/expectations.js';
 import { watchNotifications } from '../helpers/watch.js';
 
@@ -39,7 +50,8 @@ const unreadOf = async (user_email: string) =>
   Object.fromEntries((await conversationsOf(user_email)).map(({ email, unread }) => [email, unread]));
 const notificationsOf = async (email: string) =>
   (await grpc.notifications.ListNotifications({ email })).notifications;
-const isSubscribed = async (email: string) => (await grpc.notifications.CheckUserSubscribed({ email })).subscribed;
+const isSubscribed = async (email: string) =>
+  (await grpc.notifications.CheckUserSubscribed({ email })).subscribed;
 
 async function send(from: string | Account, to: string | Account, content: string): Promise<string> {
   const email = (party: string | Account) => (typeof party === 'string' ? party : party.email);
@@ -50,7 +62,9 @@ async function send(from: string | Account, to: string | Account, content: strin
 
 /** Every key that has to do with an address, in all databases; none but what keeps late comers away is to be left. */
 async function keysOf(email: string): Promise<string[]> {
-  const found = await Promise.all(([0, 1, 2] as const).map(async (database) => redis(database).keys(`*${email}*`)));
+  const found = await Promise.all(
+    ([0, 1, 2] as const).map(async (database) => redis(database).keys(`*${email}*`)),
+  );
   return found.flat().filter((key) => !/^(occupant|moved_to):/.test(key));
 }
 
@@ -72,7 +86,10 @@ describe('a changed email', () => {
     await expectSoon(async () => (await notificationsOf(alice.email)).length).toBe(4);
     await grpc.notifications.MarkNotificationsRead({ email: alice.email, ids: ['2'] });
     await grpc.notifications.UnsubscribeUser({ email: alice.email });
-    const before = { messages: await messagesOf(alice.email), notifications: await notificationsOf(alice.email) };
+    const before = {
+      messages: await messagesOf(alice.email),
+      notifications: await notificationsOf(alice.email),
+    };
 
     const next = await changeEmail(alice.email);
 
@@ -152,7 +169,12 @@ describe('a changed email', () => {
     const next = await changeEmail(alice.email, carol.email);
     expect(await contentsOf(next)).toEqual(['mine', 'yours']);
     expect(await contentsOf(next, bob.email)).toEqual(['mine', 'yours']);
-    expect(await contentsOf(bob.email, next)).toEqual(['from an earlier life', 'to an earlier life', 'mine', 'yours']);
+    expect(await contentsOf(bob.email, next)).toEqual([
+      'from an earlier life',
+      'to an earlier life',
+      'mine',
+      'yours',
+    ]);
     expect(await unreadOf(next)).toEqual({ [bob.email]: 1 });
     expect(await unreadOf(bob.email)).toEqual({ [next]: 2 });
     await grpc.messages.MarkConversationRead({ user_email: next, with_email: bob.email });
@@ -201,7 +223,7 @@ describe('a changed email', () => {
     const watch = watchNotifications(channel('frontend_service_grpc'), { email: alice.email });
     await watch.established;
     await changeEmail(alice.email);
-    expect(await watch.ended).toMatchObject({ code: 5 });
+    expect(await watch.ended).toMatchObject({ code: status.UNAUTHENTICATED });
     expect(watch.shown).toEqual([]);
   });
 
@@ -211,7 +233,7 @@ describe('a changed email', () => {
     await send(alice, bob, 'whole');
     await redis(1).set(`message:${broken}`, '{"half');
     const next = await changeEmail(alice.email);
-    expect(await redis(1).zrange(`mailbox:${next}`, 0, -1)).toContain(broken);
+    expect(await redis(1).zrange(`mailbox:${next}`, '0', '-1')).toContain(broken);
     await redis(1).del(`message:${broken}`);
     expect(await contentsOf(next)).toEqual(['whole']);
     await expectNothingLeft(alice.email);
@@ -236,7 +258,7 @@ describe('a deleted user', () => {
     expect(await notificationsOf(alice.email)).toEqual([]);
     expect(await contentsOf(bob.email, alice.email)).toEqual(['one', 'two']);
     expect(await redis(1).exists(`message:${unseen}`)).toBe(0);
-    expect(await watch.ended).toMatchObject({ code: 5 });
+    expect(await watch.ended).toMatchObject({ code: status.UNAUTHENTICATED });
     await expectSoon(async () => (await keysOf(alice.email)).toSorted()).toEqual(
       [
         `conversation:${alice.email}:${bob.email}`,
@@ -265,7 +287,55 @@ describe('a deleted user', () => {
     expect(await isSubscribed(alice.email)).toBe(true);
     const session = { email: alice.email, password: 'a new secret' };
     await expectSoon(async () => (await rest.users().post('/sessions').send(session)).status).toBe(201);
-    const stored = parseJson(z.looseObject({ email: z.string() }), await redis(0).get(`users:${alice.email}`));
+    const stored = parseJson(
+      z.looseObject({ email: z.string() }),
+      await redis(0).get(`users:${alice.email}`),
+    );
     expect(stored.email).toBe(alice.email);
+  });
+});
+
+describe('GET /users/{email}/export', () => {
+  const read = (email: string) => rest.users().get(`${path(email)}/export`);
+
+  it('gives all that there is of a user, page by page, and never a password', async () => {
+    const [alice, bob] = await Promise.all([signUp('alice'), signUp('bob')]);
+    await Promise.all(Array.from({ length: 230 }, async (_, index) => send(alice, bob, `to bob ${index}`)));
+    await send(bob, alice, 'quotes " and \u{1F600}');
+    await grpc.notifications.UnsubscribeUser({ email: alice.email });
+    await expectSoon(async () => (await notificationsOf(alice.email)).length).toBe(1);
+
+    const answer = await read(alice.email);
+    expect(answer.status).toBe(200);
+    expect(answer.body).toEqual({
+      success: true,
+      message: expect.stringMatching(/\S/),
+      account: { email: alice.email, name: alice.name },
+      subscription: { subscribed: false },
+      messages: await messagesOf(alice.email),
+      conversations: await conversationsOf(alice.email),
+      notifications: await notificationsOf(alice.email),
+    });
+    expect(answer.body.messages).toHaveLength(231);
+    expect(answer.text).not.toMatch(/password|\$2b/);
+  });
+
+  it('gives empty lists where there is nothing', async () => {
+    const alice = await signUp('alice');
+    expect((await read(` ${alice.email.toUpperCase()}`)).body).toMatchObject({
+      subscription: { subscribed: true },
+      messages: [],
+      conversations: [],
+      notifications: [],
+    });
+  });
+
+  it('answers 404 for nobody', async () => {
+    expect((await read(newEmail('nobody'))).status).toBe(404);
+  });
+
+  it('answers a HEAD without a body', async () => {
+    const alice = await signUp('alice');
+    expect((await rest.users().head(`${path(alice.email)}/export`)).status).toBe(200);
   });
 });

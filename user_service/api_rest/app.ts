@@ -13,7 +13,7 @@ const ALL_SERVICES = ['message_service', 'notification_service', 'frontend_servi
 
 /** Creates the REST door of UserService and all that it needs, in the order to start. */
 export function createRestApp(config: UserServiceConfig, logger: Logger): Component[] {
-  const { users, sessions, access, redis, peers, components } = createUserService(config, logger);
+  const { users, sessions, exports, access, redis, peers, components } = createUserService(config, logger);
 
   const server = new RestServer(
     config,
@@ -63,6 +63,11 @@ export function createRestApp(config: UserServiceConfig, logger: Logger): Compon
         message: 'User found',
         user: await users.getUser(params.email),
       }));
+
+      on(
+        operations.exportUser,
+        ownerOf(({ params }) => params.email),
+      ).pieces(async ({ params }, context, signal) => exports.exportUser(params.email, context, signal));
 
       on(
         operations.updateUser,

@@ -24,8 +24,7 @@ export class Departures {
   async carryOut(departure: Departure, context: RequestContext): Promise<void> {
     const { id } = departure;
     const underWay =
-      this.#underWay.get(id) ??
-      this.#carryOut(departure, context).finally(() => this.#underWay.delete(id));
+      this.#underWay.get(id) ?? this.#carryOut(departure, context).finally(() => this.#underWay.delete(id));
     this.#underWay.set(id, underWay);
     return underWay;
   }

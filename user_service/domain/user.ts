@@ -10,13 +10,7 @@ export interface User {
 }
 
 /** An account as it is stored. Keys of other versions are kept. */
-export const userRecord = z.looseObject({
-  name: z.string(),
-  email: z.string(),
-  password: z.string(),
-  /** The number of the account's tenure of its address, which the store gives. Records of older versions have none. */
-  tenure: z.string().optional(),
-});
+export const userRecord = z.looseObject({ name: z.string(), email: z.string(), password: z.string() });
 export type UserRecord = z.output<typeof userRecord>;
 
 const password = z

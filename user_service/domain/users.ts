@@ -113,10 +113,7 @@ export class Users {
     await this.#followUp(departure, context);
   }
 
-  async #followUp(
-    departure: Pending<Departure> | undefined,
-    { requestId }: RequestContext,
-  ): Promise<void> {
+  async #followUp(departure: Pending<Departure> | undefined, { requestId }: RequestContext): Promise<void> {
     if (!departure) return;
     await this.departures.deliverWithin(DEPARTURE_WAIT_MS, departure.id, departure.entry, requestId);
   }

@@ -68,12 +68,7 @@ export class SessionStore {
   ): Promise<'added' | 'changed' | 'occupied'> {
     return this.connection.run(
       addSessionScript,
-      [
-        key.user(record.email),
-        key.session(id),
-        ...sessionKeys(record.email),
-        key.departing(record.email),
-      ],
+      [key.user(record.email), key.session(id), ...sessionKeys(record.email), key.departing(record.email)],
       [
         version,
         JSON.stringify(record),

@@ -55,7 +55,11 @@ export class UserStore {
 
   /** Tells of each email whether an account has it, and which, in the same order. */
   async usersExist(emails: string[]): Promise<Existence[]> {
-    const tenures = await this.#connection.run(usersExistScript, emails.map(key.user), []);
+    const tenures = await this.#connection.run(
+      usersExistScript,
+      [key.tenures, ...emails.map(key.user)],
+      emails,
+    );
     return tenures.map((tenure) => ({ exists: tenure !== '', tenure: tenure || '0' }));
   }
 
@@ -75,7 +79,7 @@ export class UserStore {
     const { email } = record;
     const [id, tenure] = await this.#connection.run(
       createUserScript,
-      [key.user(email), key.index, SUBSCRIBE_STREAM, key.tenures],
+      [key.user(email), key.index, SUBSCRIBE_STREAM, key.tenureCounter, key.tenures],
       [JSON.stringify(record), email, JSON.stringify({ email }), ...originFields(context)],
     );
     return id === '' ? undefined : { id, entry: { email, tenure } };
@@ -97,15 +101,15 @@ export class UserStore {
     version: string;
     departure: Pending<Departure> | undefined;
   }> {
-    const { tenure: _, ...untenured } = next;
-    const record = next.email === email ? next : untenured;
-    const [outcome, nextVersion, entryId, entry] = await this.#connection.run(
+    const nextVersion = JSON.stringify(next);
+    const [outcome, entryId, entry] = await this.#connection.run(
       replaceUserScript,
       [
         key.user(email),
         key.user(next.email),
         key.index,
         ...sessionKeys(email),
+        key.tenureCounter,
         key.tenures,
         DEPARTURE_STREAM,
         key.departing(email),
@@ -113,7 +117,7 @@ export class UserStore {
       ],
       [
         version,
-        JSON.stringify(record),
+        nextVersion,
         email,
         next.email,
         Number(endsSessions),
@@ -134,6 +138,7 @@ export class UserStore {
         key.user(email),
         key.index,
         ...sessionKeys(email),
+        key.tenureCounter,
         key.tenures,
         DEPARTURE_STREAM,
         key.departing(email),
@@ -207,21 +212,19 @@ function toPending(id: string, entry: string): Pending<Departure> | undefined {
   return id === '' ? undefined : { id, entry: parseDeparture(entry) };
 }
 
-/** `tenure_of(record)` finds the number in an account's JSON: within its strings, JSON escapes quotes. */
-const tenureLua = `
-  local function tenure_of(record) return string.match(record, '"tenure":"(%d+)"') or '0' end
-`;
-
 /**
- * `depart(outbox, departing, id, departure, tenure, ...)` enqueues a departure, and notes it at the addresses that it concerns.
- * What follows are the fields of the request that it comes from.
+ * `depart(counter, tenures, email, outbox, departing, departure, ...)` ends the tenure of an address: it enqueues the departure,
+ * and notes it at the addresses that it concerns. What follows are the fields of the request that it comes from.
  */
 const departLua = `
   ${enqueueLua}
-  local function depart(outbox, departing, id, departure, tenure, ...)
+  local function depart(counter, tenures, email, outbox, departing, departure, ...)
+    local id = string.format('%.0f', redis.call('INCR', counter))
+    local tenure = redis.call('HGET', tenures, email) or '0'
+    redis.call('HDEL', tenures, email)
     local entry = '{"id":"' .. id .. '","tenure":"' .. tenure .. '",' .. string.sub(departure, 2)
     for _, address in ipairs(departing) do redis.call('ZADD', address, id, entry) end
-    return enqueue(outbox, entry, ...), entry
+    return id, enqueue(outbox, entry, ...), entry
   end
 `;
 
@@ -229,11 +232,10 @@ const usersExistScript = defineScript(
   'usersExist',
   z.array(z.string()),
   `
-  ${tenureLua}
   local tenures = {}
-  for index, user in ipairs(KEYS) do
-    local record = redis.call('GET', user)
-    tenures[index] = record and tenure_of(record) or ''
+  for index, email in ipairs(ARGV) do
+    local exists = redis.call('EXISTS', KEYS[index + 1]) == 1
+    tenures[index] = exists and (redis.call('HGET', KEYS[1], email) or '0') or ''
   end
   return tenures
   `,
@@ -245,46 +247,45 @@ const createUserScript = defineScript(
   `
   ${enqueueLua}
   ${requireTypesLua}
-  require_types({ 'string', 'zset', 'stream', 'string' })
-  local user, index, outbox, tenures = unpack(KEYS)
+  require_types({ 'string', 'zset', 'stream', 'string', 'hash' })
+  local user, index, outbox, counter, tenures = unpack(KEYS)
   local record, email, subscription = unpack(ARGV)
   if redis.call('EXISTS', user) == 1 then return { '', '' } end
-  local tenure = string.format('%.0f', redis.call('INCR', tenures))
-  local function add_tenure(json) return string.sub(json, 1, -2) .. ',"tenure":"' .. tenure .. '"}' end
-  redis.call('SET', user, add_tenure(record))
+  local tenure = string.format('%.0f', redis.call('INCR', counter))
+  redis.call('SET', user, record)
   redis.call('ZADD', index, 0, email)
-  return { enqueue(outbox, add_tenure(subscription), unpack(ARGV, 4)), tenure }
+  redis.call('HSET', tenures, email, tenure)
+  local entry = string.sub(subscription, 1, -2) .. ',"tenure":"' .. tenure .. '"}'
+  return { enqueue(outbox, entry, unpack(ARGV, 4)), tenure }
   `,
 );
 
 const replaceUserScript = defineScript(
   'replaceUser',
-  z.tuple([z.enum(['replaced', 'changed', 'taken']), z.string(), z.string(), z.string()]),
+  z.tuple([z.enum(['replaced', 'changed', 'taken']), z.string(), z.string()]),
   `
   ${endSessionsLua}
   ${requireTypesLua}
-  ${tenureLua}
   ${departLua}
-  require_types({ 'string', 'string', 'zset', 'zset', 'stream', 'string', 'stream', 'zset', 'zset' })
-  local old, new, index, sessions, ended, tenures, outbox, departing_old, departing_new = unpack(KEYS)
+  require_types({ 'string', 'string', 'zset', 'zset', 'stream', 'string', 'hash', 'stream', 'zset', 'zset' })
+  local old, new, index, sessions, ended, counter, tenures, outbox, departing_old, departing_new = unpack(KEYS)
   local version, record, old_email, new_email, ends_sessions, prefix, token_lifetime, departure = unpack(ARGV)
-  if redis.call('GET', old) ~= version then return { 'changed', '', '', '' } end
+  if redis.call('GET', old) ~= version then return { 'changed', '', '' } end
   local entry_id, entry = '', ''
   if old ~= new then
-    if redis.call('EXISTS', new) == 1 then return { 'taken', '', '', '' } end
-    local id = string.format('%.0f', redis.call('INCR', tenures))
-    record = string.sub(record, 1, -2) .. ',"tenure":"' .. id .. '"}'
+    if redis.call('EXISTS', new) == 1 then return { 'taken', '', '' } end
+    local departing, id = { departing_old, departing_new }, nil
+    id, entry_id, entry = depart(counter, tenures, old_email, outbox, departing, departure, unpack(ARGV, 9))
+    redis.call('HSET', tenures, new_email, id)
     redis.call('DEL', old)
     redis.call('ZREM', index, old_email)
     redis.call('ZADD', index, 0, new_email)
-    entry_id, entry =
-      depart(outbox, { departing_old, departing_new }, id, departure, tenure_of(version), unpack(ARGV, 9))
   end
   redis.call('SET', new, record)
   if ends_sessions == '1' then
     end_sessions(sessions, ended, redis.call('ZRANGE', sessions, 0, -1), prefix, token_lifetime)
   end
-  return { 'replaced', record, entry_id, entry }
+  return { 'replaced', entry_id, entry }
   `,
 );
 
@@ -294,17 +295,13 @@ const deleteUserScript = defineScript(
   `
   ${endSessionsLua}
   ${requireTypesLua}
-  ${tenureLua}
   ${departLua}
-  require_types({ 'string', 'zset', 'zset', 'stream', 'string', 'stream', 'zset' })
-  local user, index, sessions, ended, tenures, outbox, departing = unpack(KEYS)
+  require_types({ 'string', 'zset', 'zset', 'stream', 'string', 'hash', 'stream', 'zset' })
+  local user, index, sessions, ended, counter, tenures, outbox, departing = unpack(KEYS)
   local email, prefix, token_lifetime, departure = unpack(ARGV)
-  local record = redis.call('GET', user)
-  local entry_id, entry = '', ''
-  if record then
-    local id = string.format('%.0f', redis.call('INCR', tenures))
-    entry_id, entry = depart(outbox, { departing }, id, departure, tenure_of(record), unpack(ARGV, 5))
-    redis.call('DEL', user)
+  local entry_id, entry, _ = '', ''
+  if redis.call('DEL', user) == 1 then
+    _, entry_id, entry = depart(counter, tenures, email, outbox, { departing }, departure, unpack(ARGV, 5))
   end
   redis.call('ZREM', index, email)
   end_sessions(sessions, ended, redis.call('ZRANGE', sessions, 0, -1), prefix, token_lifetime)

@@ -13,8 +13,9 @@ export class DepartureStore {
   constructor(private readonly connection: RedisConnection) {}
 
   /**
-   * Takes what a tenure of an address has left out of the way of whoever has the address next. From now on, what is meant for it
-   * is stored under the new address, or, where there is none, not at all.
+   * Takes what a tenure of an address has left out of the way of whoever has the address next, and moves the subscription, unless the
+   * new address has one by now. From now on, what is meant for the old one is stored under the new one, or, where there is none,
+   * not at all.
    *
    * @returns the tenures, up to this one, that have left something; and the outbox entry that ends the watches, unless it
    *   was enqueued before
@@ -22,34 +23,33 @@ export class DepartureStore {
   async leave(left: Departure | Move): Promise<{ tenures: string[]; entryId: string }> {
     const { email, tenure, departure_id } = left;
     const to = 'to_email' in left ? left.to_email : '';
+    const subscription = (subscribed: boolean): SubscriptionRecord => ({ user_email: to, subscribed });
     const [tenures, entryId] = await this.connection.run(
       leaveScript,
       [PUSH_STREAM],
-      [email, tenure, departure_id, to],
+      [
+        email,
+        tenure,
+        departure_id,
+        to,
+        JSON.stringify(subscription(true)),
+        JSON.stringify(subscription(false)),
+      ],
     );
     return { tenures, entryId };
   }
 
   /**
    * Moves some of the notifications that a user has left, the oldest first, to the user's new address, after those that it has
-   * there; the subscription goes first, unless there is one by now.
+   * there.
    *
    * @returns how many there were
    */
   async moveNotifications({ email, tenure, departure_id, to_email }: Move): Promise<number> {
-    const subscription = (subscribed: boolean): SubscriptionRecord => ({ user_email: to_email, subscribed });
     return this.connection.run(
       moveNotificationsScript,
       [PUSH_STREAM],
-      [
-        email,
-        to_email,
-        tenure,
-        departure_id,
-        MAX_CHANGED_AT_ONCE,
-        JSON.stringify(subscription(true)),
-        JSON.stringify(subscription(false)),
-      ],
+      [email, to_email, tenure, departure_id, MAX_CHANGED_AT_ONCE],
     );
   }
 
@@ -65,9 +65,9 @@ const leaveScript = defineScript(
   `
   ${enqueueLua}
   ${tenureLua}
-  local email, tenure, departure, to = unpack(ARGV)
+  local email, tenure, departure, to, subscribed, unsubscribed = unpack(ARGV)
   local entry_id = leave(email, tenure, departure, KEYS[1])
-  if to ~= '' then note_move(email, tenure, departure, to) end
+  note_move(email, tenure, departure, to, KEYS[1], subscribed, unsubscribed)
   local ended = {}
   for _, left in ipairs(redis.call('HKEYS', departed_key(email))) do
     if tonumber(left) <= tonumber(tenure) then ended[#ended + 1] = left end
@@ -83,23 +83,12 @@ const moveNotificationsScript = defineScript(
   `
   ${enqueueLua}
   ${tenureLua}
-  local email, to, tenure, departure, wanted, subscribed, unsubscribed = unpack(ARGV)
-  local subscription = redis.call('HGET', departed_key(email), tenure)
-  if not subscription then return 0 end
-  local source, target, is_left = left_keys(email, tenure), destination(to, departure, KEYS[1])
+  local email, to, tenure, departure, wanted = unpack(ARGV)
+  if redis.call('HEXISTS', departed_key(email), tenure) == 0 then return 0 end
+  local source, target = left_keys(email, tenure), destination(to, departure, KEYS[1])
   local last, length = tonumber(redis.call('GET', source.counter) or 0), redis.call('LLEN', source.notifications)
   local function plain(number) return string.format('%.0f', number) end
 
-  if subscription ~= '' then
-    local is_json, known = pcall(cjson.decode, subscription)
-    local moved = is_json and known.subscribed == false and unsubscribed or subscribed
-    if not is_left then
-      redis.call('HSETNX', 'subscriptions', to, moved)
-    elseif redis.call('HGET', departed_key(to), departure) == '-' then
-      redis.call('HSET', departed_key(to), departure, moved)
-    end
-    redis.call('HSET', departed_key(email), tenure, '')
-  end
   if redis.call('EXISTS', target.counter) == 0 then redis.call('SET', target.counter, plain(math.max(last - length, 0))) end
 
   local count = math.min(length, wanted)

@@ -22,6 +22,8 @@ export type AddOutcome =
   /** It is stored already. */
   | { result: 'repeated' }
   | { result: 'unsubscribed' }
+  /** The receiver has left the address, and it is not known yet whether for another: it is with what was left. */
+  | { result: 'kept' }
   /** The receiver has left the address: for another, where that is told. */
   | { result: 'left'; to: Address | undefined };
 
@@ -263,7 +265,7 @@ const dropOldestLua = `
 
 const addUnlessUnsubscribedScript = defineScript(
   'addUnlessUnsubscribed',
-  z.tuple([z.enum(['stored', 'repeated', 'unsubscribed', 'left']), z.string(), z.string()]),
+  z.tuple([z.enum(['stored', 'repeated', 'unsubscribed', 'left', 'kept']), z.string(), z.string()]),
   `
   ${enqueueLua}
   ${requireTypesLua}
@@ -271,27 +273,37 @@ const addUnlessUnsubscribedScript = defineScript(
   ${dropOldestLua}
   require_types({ 'hash', 'list', 'string', 'hash', 'zset', 'stream', 'string' })
   local receiver, tenure, record, message, kept, oldest_kept = unpack(ARGV)
-  if is_over(receiver, tenure) then
-    local is_known = message ~= '' and redis.call('HEXISTS', left_keys(receiver, tenure).notified, message) == 1
-    if is_known then return { 'repeated', '', '' } end
-    return { 'left', redis.call('HGET', moved_key(receiver), tenure) or '', '' }
+  local keys, subscription = live_keys(receiver), nil
+  local has_left = is_over(receiver, tenure)
+  if has_left then
+    keys = left_keys(receiver, tenure)
+    local to = redis.call('HGET', moved_key(receiver), tenure)
+    local is_known = message ~= '' and redis.call('HEXISTS', keys.notified, message) == 1
+    if to and not is_known then return { 'left', to, '' } end
+    subscription = redis.call('HGET', departed_key(receiver), tenure)
+  else
+    settle(receiver, tenure, KEYS[6])
+    subscription = redis.call('HGET', KEYS[1], receiver)
   end
-  settle(receiver, tenure, KEYS[6])
-  if message ~= '' and redis.call('HEXISTS', KEYS[4], message) == 1 then return { 'repeated', '', '' } end
-  local subscription = redis.call('HGET', KEYS[1], receiver)
-  if subscription and not cjson.decode(subscription).subscribed then return { 'unsubscribed', '', '' } end
+  if message ~= '' and redis.call('HEXISTS', keys.notified, message) == 1 then return { 'repeated', '', '' } end
+  if subscription and is_unsubscribed(subscription) then return { 'unsubscribed', '', '' } end
 
-  local id = string.format('%.0f', redis.call('INCR', KEYS[3]))
+  local id = string.format('%.0f', redis.call('INCR', keys.counter))
   record = string.sub(record, 1, -2) .. ',"id":"' .. id .. '"}'
-  redis.call('LPUSH', KEYS[2], record)
-  if message ~= '' then redis.call('HSET', KEYS[4], message, id) end
-  redis.call('ZADD', KEYS[5], id, id)
+  redis.call('LPUSH', keys.notifications, record)
+  if message ~= '' then redis.call('HSET', keys.notified, message, id) end
+  redis.call('ZADD', keys.unread, id, id)
 
   for _ = 1, 2 do
-    local length, oldest = redis.call('LLEN', KEYS[2]), redis.call('LINDEX', KEYS[2], -1)
+    local length, oldest = redis.call('LLEN', keys.notifications), redis.call('LINDEX', keys.notifications, -1)
     local timestamp = string.match(oldest, '"timestamp": ?"(%d%d%d%d%-%d%d%-%d%d[^"]*)"')
     if length <= tonumber(kept) and not (timestamp and timestamp < oldest_kept) then break end
-    drop_oldest(KEYS[2], KEYS[5], KEYS[4], id)
+    drop_oldest(keys.notifications, keys.unread, keys.notified, id)
+  end
+  -- Whoever has the address now is shown nothing of it.
+  if has_left then
+    redis.call('HSETNX', departed_key(receiver), tenure, '-')
+    return { 'kept', '', '' }
   end
   local entry = record
   if tenure ~= '' then entry = string.sub(record, 1, -2) .. ',"receiver_tenure":"' .. tenure .. '"}' end

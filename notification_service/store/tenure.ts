@@ -63,9 +63,9 @@ export const tenureLua = `
     redis.call('SET', occupant_key(email), departure, 'EX', ${LEFT_SECONDS})
     return clear_out(email, tenure, outbox)
   end
-  local function note_move(email, tenure, departure, to)
-    redis.call('HSET', moved_key(email), tenure, departure .. ':' .. to)
-    redis.call('EXPIRE', moved_key(email), ${LEFT_SECONDS})
+  local function is_unsubscribed(subscription)
+    local is_json, known = pcall(cjson.decode, subscription)
+    return is_json and type(known) == 'table' and not known.subscribed
   end
   local function destination(email, tenure, outbox)
     local occupant = occupant_of(email)
@@ -75,5 +75,20 @@ export const tenureLua = `
     end
     settle(email, tenure, outbox)
     return live_keys(email), false
+  end
+  -- From now on, what is meant for whoever had the address is for the new one; with none, it is dropped.
+  local function note_move(email, tenure, departure, to, outbox, subscribed, unsubscribed)
+    if redis.call('HEXISTS', moved_key(email), tenure) == 1 then return end
+    redis.call('HSET', moved_key(email), tenure, to == '' and '' or departure .. ':' .. to)
+    redis.call('EXPIRE', moved_key(email), ${LEFT_SECONDS})
+    if to == '' then return end
+    local subscription = redis.call('HGET', departed_key(email), tenure)
+    local moved = subscription and is_unsubscribed(subscription) and unsubscribed or subscribed
+    local _, is_left = destination(to, departure, outbox)
+    if not is_left then
+      redis.call('HSETNX', '${key.subscriptions}', to, moved)
+    elseif redis.call('HGET', departed_key(to), departure) == '-' then
+      redis.call('HSET', departed_key(to), departure, moved)
+    end
   end
 `;

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import type { RedisConnection } from '@messaging/service_kit/redis/connection';
 import { defineScript } from '@messaging/service_kit/redis/script';
 import { z } from 'zod';
@@ -18,6 +17,8 @@ export interface FoundMessage {
   id: string;
   /** Empty where there is none. */
   text: string;
+  /** Tells whether it has changed since; empty where there is none. */
+  fingerprint: string;
   /** Undefined where the text can't be read. */
   record: z.output<typeof storedMessage> | undefined;
 }
@@ -55,8 +56,8 @@ export class DepartureStore {
   /** Moves messages to the user's new address, for both parties. What has changed since it was read is left for the next step. */
   async moveMessages({ email, tenure, departure_id, to_email }: Move, thread: FoundThread): Promise<void> {
     const { other, messages } = thread;
-    const moved = messages.map(({ id, text, record }) => {
-      if (!record) return [id, fingerprint(text), '', '', ''];
+    const moved = messages.map(({ id, fingerprint, record }) => {
+      if (!record) return [id, fingerprint, '', '', ''];
       const rename = (party: string) => (party === email ? to_email : party);
       const next = {
         ...record,
@@ -64,7 +65,7 @@ export class DepartureStore {
         receiver_email: rename(record.receiver_email),
       };
       const sender = record.sender_email === email ? 'user' : 'other';
-      return [id, fingerprint(text), sender, JSON.stringify(next), record.timestamp];
+      return [id, fingerprint, sender, JSON.stringify(next), record.timestamp];
     });
     await this.connection.run(
       moveMessagesScript,
@@ -94,9 +95,9 @@ export class DepartureStore {
 
   /** Takes messages out of the mailbox that a user has left, and deletes those that nobody else has. */
   async eraseMessages(email: string, tenure: string, messages: FoundMessage[]): Promise<void> {
-    const erased = messages.map(({ id, text, record }) => [
+    const erased = messages.map(({ id, fingerprint, record }) => [
       id,
-      fingerprint(text),
+      fingerprint,
       record?.sender_email ?? '',
       record?.receiver_email ?? '',
     ]);
@@ -114,8 +115,8 @@ export class DepartureStore {
   }
 }
 
-function toFound([id, text]: [string, string]): FoundMessage {
-  return { id, text, record: storedText.safeParse(text).data };
+function toFound([id, text, fingerprint]: [string, string, string]): FoundMessage {
+  return { id, text, fingerprint, record: storedText.safeParse(text).data };
 }
 
 const storedText = z
@@ -130,31 +131,26 @@ const storedText = z
   })
   .pipe(storedMessage);
 
-/** As `redis.sha1hex` makes it. */
-function fingerprint(text: string): string {
-  return text === '' ? '' : createHash('sha1').update(text).digest('hex');
-}
-
 const lua = tenureLua(1_000);
 
 /** `read(ids, max_bytes)` reads messages, at least one, until they are so long together. */
 const readLua = `
+  local function fingerprint_of(text) return text and redis.sha1hex(text) or '' end
   local function read(ids, max_bytes)
     local found, bytes = {}, 0
     for index, id in ipairs(ids) do
-      local text = redis.call('GET', message_key(id)) or ''
-      bytes = bytes + #text
+      local text = redis.call('GET', message_key(id))
+      bytes = bytes + #(text or '')
       if index > 1 and bytes > tonumber(max_bytes) then break end
-      found[index] = { id, text }
+      found[index] = { id, text or '', fingerprint_of(text) }
     end
     return found
   end
   local function is_unchanged(id, fingerprint)
-    local text = redis.call('GET', message_key(id))
-    return (text and redis.sha1hex(text) or '') == fingerprint
+    return fingerprint_of(redis.call('GET', message_key(id))) == fingerprint
   end
 `;
-const foundMessages = z.array(z.tuple([z.string(), z.string()]));
+const foundMessages = z.array(z.tuple([z.string(), z.string(), z.string()]));
 
 const leaveScript = defineScript(
   'leave',
@@ -162,6 +158,7 @@ const leaveScript = defineScript(
   `
   ${lua}
   local email, tenure, departure = unpack(ARGV)
+  redis.call('HLEN', departed_key(email))
   leave(email, tenure, departure, redis.call('GET', KEYS[1]) or '0')
   local ended = {}
   for _, left in ipairs(redis.call('HKEYS', departed_key(email))) do
@@ -351,6 +348,8 @@ const eraseMessagesScript = defineScript(
       local is_kept = other ~= email and redis.call('ZSCORE', keys_of(other, id).mailbox, id)
       if not is_kept then
         discard(id, sender, receiver, false)
+        -- What was counted for whoever has the address now.
+        if receiver == email then less(live_keys(email).seen, sender) end
         forget_if_empty(other)
       end
     end

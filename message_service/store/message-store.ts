@@ -101,6 +101,7 @@ export class MessageStore {
         key.occupant(receiverEmail),
       ],
       [
+        key.message(''),
         JSON.stringify({ ...parties, content, timestamp }),
         senderEmail,
         receiverEmail,
@@ -289,32 +290,43 @@ const addMessageScript = defineScript(
     'string', 'hash', 'set', 'set', 'zset', 'zset', 'zset', 'zset', 'zset', 'stream', 'string', 'zset', 'string', 'string',
   })
   local direction, outbox, request, requests = KEYS[2], KEYS[10], KEYS[11], KEYS[12]
-  local record, sender, receiver, timestamp, parties, fingerprint, ttl = unpack(ARGV)
-  local sender_tenure, receiver_tenure, request_id = unpack(ARGV, 8)
-  local count = tonumber(redis.call('HGET', direction, 'message_count') or 0)
+  local prefix, record, sender, receiver, timestamp, parties, fingerprint, ttl = unpack(ARGV)
+  local sender_tenure, receiver_tenure, request_id = unpack(ARGV, 9)
+  local known = redis.call('HMGET', direction, 'message_count', 'last_message_id')
+  local count = tonumber(known[1] or 0)
   if not count then return redis.error_reply('ERR message_count of ' .. direction .. ' is not a number') end
 
-  if is_over(sender, sender_tenure) then return { 'unknownSender', '', '' } end
-  if is_over(receiver, receiver_tenure) then return { 'unknownReceiver', '', '' } end
-  if fingerprint ~= '' then
-    local earlier = read_request(request)
-    local asks = tonumber(sender_tenure)
-    local is_own = earlier.id and (not asks or not earlier.tenure or asks == earlier.tenure)
-    if is_own and earlier.fingerprint == fingerprint then return { 'repeated', earlier.id, '' } end
-    if is_own then return { 'mismatch', '', '' } end
+  -- Nothing is new where both have written to each other since they have had their addresses.
+  local last = tonumber(known[2] or 0) or 0
+  local function is_known(occupant, tenure)
+    local current, since = string.match(redis.call('GET', occupant) or '', '^(%d+):(%d+)$')
+    return (current or '0') == tenure and last > tonumber(since or 0)
   end
-
-  local last_id = redis.call('GET', KEYS[1]) or '0'
-  settle(sender, sender_tenure, last_id)
-  settle(receiver, receiver_tenure, last_id)
-  count_from_now(receiver, live_keys(receiver), sender)
-  count_from_now(sender, live_keys(sender), receiver)
+  if not (is_known(KEYS[13], sender_tenure) and is_known(KEYS[14], receiver_tenure)) or fingerprint ~= '' then
+    ${tenureLua(MAX_LOOKED_AT)}
+    if is_over(sender, sender_tenure) then return { 'unknownSender', '', '' } end
+    if is_over(receiver, receiver_tenure) then return { 'unknownReceiver', '', '' } end
+    if fingerprint ~= '' then
+      local earlier, asks = read_request(request), tonumber(sender_tenure)
+      local is_own = earlier.id and (not asks or not earlier.tenure or asks == earlier.tenure)
+      if is_own and earlier.fingerprint == fingerprint then return { 'repeated', earlier.id, '' } end
+      if is_own then return { 'mismatch', '', '' } end
+      for _, oldest in ipairs(redis.call('ZRANGE', requests, 0, 1)) do
+        if redis.call('EXISTS', request_key(sender, oldest)) == 0 then redis.call('ZREM', requests, oldest) end
+      end
+    end
+    local last_id = redis.call('GET', KEYS[1]) or '0'
+    settle(sender, sender_tenure, last_id)
+    settle(receiver, receiver_tenure, last_id)
+    count_from_now(receiver, live_keys(receiver), sender)
+    count_from_now(sender, live_keys(sender), receiver)
+  end
 
   -- Should the counter ever be lost, ids that are taken are passed over.
   local id
   repeat
-    id = plain(redis.call('INCR', KEYS[1]))
-  until redis.call('SET', message_key(id), '{"id":' .. id .. ',' .. string.sub(record, 2), 'NX')
+    id = string.format('%.0f', redis.call('INCR', KEYS[1]))
+  until redis.call('SET', prefix .. id, '{"id":' .. id .. ',' .. string.sub(record, 2), 'NX')
 
   redis.call('HSET', direction, 'last_message_id', id, 'last_timestamp', timestamp, 'message_count', count + 1)
   redis.call('SADD', KEYS[3], receiver)
@@ -326,13 +338,10 @@ const addMessageScript = defineScript(
   redis.call('ZADD', KEYS[9], id, id)
   if fingerprint ~= '' then
     redis.call('SET', request, fingerprint .. ':' .. id .. ':' .. sender_tenure, 'EX', ttl)
-    for _, oldest in ipairs(redis.call('ZRANGE', requests, 0, 1)) do
-      if redis.call('EXISTS', request_key(sender, oldest)) == 0 then redis.call('ZREM', requests, oldest) end
-    end
     redis.call('ZADD', requests, id, request_id)
     redis.call('EXPIRE', requests, ttl)
   end
-  return { 'stored', id, enqueue(outbox, '{"message_id":"' .. id .. '",' .. string.sub(parties, 2), unpack(ARGV, 11)) }
+  return { 'stored', id, enqueue(outbox, '{"message_id":"' .. id .. '",' .. string.sub(parties, 2), unpack(ARGV, 12)) }
   `,
 );
 

@@ -99,9 +99,10 @@ export function tenureLua(maxLookedAt: number): string {
   end
   -- Whoever has nothing here is as one who never had.
   local function forget_if_empty(email)
-    local live = live_keys(email)
-    if redis.call('EXISTS', live.mailbox, live.seen) > 0 or redis.call('TTL', occupant_key(email)) ~= -1 then return end
-    redis.call('DEL', occupant_key(email))
+    for _, key in pairs(live_keys(email)) do
+      if redis.call('EXISTS', key) == 1 then return end
+    end
+    if redis.call('TTL', occupant_key(email)) == -1 then redis.call('DEL', occupant_key(email)) end
   end
   local function leave(email, tenure, departure, last_id)
     local occupant = occupant_of(email)

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import type { Departure, Move } from '../domain/departure.js';
 import { MAX_CHANGED_AT_ONCE } from '../domain/notification.js';
 import type { SubscriptionRecord } from '../domain/subscription.js';
+import { key } from './keys.js';
 import { PUSH_STREAM } from './notification-store.js';
 import { tenureLua } from './tenure.js';
 
@@ -66,6 +67,8 @@ const leaveScript = defineScript(
   ${enqueueLua}
   ${tenureLua}
   local email, tenure, departure, to, subscribed, unsubscribed = unpack(ARGV)
+  redis.call('XLEN', KEYS[1])
+  for _, hash in ipairs({ '${key.subscriptions}', departed_key(email), moved_key(email) }) do redis.call('HLEN', hash) end
   local entry_id = leave(email, tenure, departure, KEYS[1])
   note_move(email, tenure, departure, to, KEYS[1], subscribed, unsubscribed)
   local ended = {}

@@ -53,9 +53,13 @@ const notificationsOf = async (email: string) =>
 const isSubscribed = async (email: string) =>
   (await grpc.notifications.CheckUserSubscribed({ email })).subscribed;
 
-async function send(from: string | Account, to: string | Account, content: string): Promise<string> {
-  const email = (party: string | Account) => (typeof party === 'string' ? party : party.email);
-  const reply = await sendMessage(email(from), email(to), content);
+/** A user, as tests name one. */
+type Party = string | Pick<Account, 'email'>;
+const emailOf = (party: Party) => (typeof party === 'string' ? party : party.email);
+
+/** Sends a message. Resolves to its id. */
+async function send(from: Party, to: Party, content: string): Promise<string> {
+  const reply = await sendMessage(emailOf(from), emailOf(to), content);
   expect(reply).toMatchObject({ success: true });
   return reply.message_id ?? '';
 }
@@ -231,7 +235,7 @@ describe('a changed email', () => {
     const [alice, bob] = await Promise.all([signUp('alice'), signUp('bob')]);
     const broken = await send(alice, bob, 'broken');
     await send(alice, bob, 'whole');
-    await redis(1).set(`message:${broken}`, '{"half');
+    await redis(1).set(`message:${broken}`, Buffer.from([0x7b, 0xff, 0xfe]));
     const next = await changeEmail(alice.email);
     expect(await redis(1).zrange(`mailbox:${next}`, '0', '-1')).toContain(broken);
     await redis(1).del(`message:${broken}`);
@@ -241,6 +245,17 @@ describe('a changed email', () => {
 });
 
 describe('a deleted user', () => {
+  it('whose mailbox holds a message that can not be read, leaves all the same', async () => {
+    const [alice, bob] = await Promise.all([signUp('alice'), signUp('bob')]);
+    const broken = await send(alice, bob, 'broken');
+    await redis(1).set(`message:${broken}`, Buffer.from([0x7b, 0xff, 0xfe]));
+    await send(alice, bob, 'whole');
+    await leave(alice.email);
+    expect(await redis(1).exists(`mailbox:${alice.email}`)).toBe(0);
+    await redis(1).del(`message:${broken}`);
+    expect(await contentsOf(bob.email)).toEqual(['whole']);
+  });
+
   it('leaves nothing but what the other parties have', async () => {
     const [alice, bob] = await Promise.all([signUp('alice'), signUp('bob')]);
     await send(alice, bob, 'one');
@@ -295,9 +310,9 @@ describe('a deleted user', () => {
   });
 });
 
-describe('GET /users/{email}/export', () => {
-  const read = (email: string) => rest.users().get(`${path(email)}/export`);
+const read = (email: string) => rest.users().get(`${path(email)}/export`);
 
+describe('GET /users/{email}/export', () => {
   it('gives all that there is of a user, page by page, and never a password', async () => {
     const [alice, bob] = await Promise.all([signUp('alice'), signUp('bob')]);
     await Promise.all(Array.from({ length: 230 }, async (_, index) => send(alice, bob, `to bob ${index}`)));

@@ -176,7 +176,8 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
       yield* replies;
     } catch (error) {
       const failure = callFailure.safeParse(error).data;
-      if (failure?.code === status.UNAUTHENTICATED) throw new ServiceError('unauthenticated', failure.details);
+      if (failure?.code === status.UNAUTHENTICATED)
+        throw new ServiceError('unauthenticated', failure.details);
       throw this.#describeStream(error);
     } finally {
       call.cancel();

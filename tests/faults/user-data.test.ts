@@ -202,6 +202,11 @@ async function moveHalf() {
   return { alice, bob, next, answer };
 }
 
+/** The crash came in the midst of it. */
+async function requireHalfDone(email: string): Promise<void> {
+  if ((await clients.redis(1).exists(`departed:${email}`)) === 0) throw new Error('It was done before');
+}
+
 async function expectMoved({ alice, bob, next }: { alice: string; bob: string; next: string }) {
   await settled();
   expect(await contentsOf(next)).toHaveLength(4_000);
@@ -223,13 +228,17 @@ test.each([
   {
     what: 'MessageService',
     crash: () => kill('message_service_grpc'),
-    recover: () => restart('message_service_grpc'),
+    recover: async (alice: string) => {
+      await requireHalfDone(alice);
+      await restart('message_service_grpc');
+    },
   },
   {
     what: 'Redis',
     crash: () => suite.redis.kill(),
-    recover: async () => {
+    recover: async (alice: string) => {
       await suite.redis.start();
+      await requireHalfDone(alice);
       await suite.waitUntilReady();
     },
   },
@@ -237,7 +246,7 @@ test.each([
   const { answer, ...moved } = await moveHalf();
   await crash();
   await answer;
-  await recover();
+  await recover(moved.alice);
   await expectMoved(moved);
 });
 

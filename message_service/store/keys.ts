@@ -16,7 +16,9 @@ export const key = {
   /** Sorted set of the ids of the messages that a user sent or received, and has not deleted, by id. */
   mailbox: (email: string) => `mailbox:${email}`,
   /** Sorted set of the ids of the messages between two users, by id. */
-  thread: (one: string, other: string) => `thread:${[one, other].toSorted().join(':')}`,
+  thread: (one: string, other: string) => key.inThread(...inOrder(one, other)),
+  /** The same, for two emails in alphabetical order. */
+  inThread: (first: string, second: string) => `thread:${first}:${second}`,
   /** What came of a request that its sender gave an id: `{fingerprint}:{message id}:{tenure of the sender}`. */
   request: (sender: string, requestId: string) => `request:${sender}:${requestId}`,
   /** Sorted set of the ids that a sender gave its requests, by the id of the message. */
@@ -28,3 +30,7 @@ export const key = {
   /** What such a tenure has left: what the user's own keys held, by the part. */
   left: (part: string, email: string, tenure: string) => `departed_${part}:${email}:${tenure}`,
 };
+
+function inOrder(one: string, other: string): [string, string] {
+  return one < other ? [one, other] : [other, one];
+}

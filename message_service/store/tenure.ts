@@ -30,9 +30,17 @@ export function tenureLua(maxLookedAt: number): string {
   local function direction_of(sender, receiver)
     return ${name(key.direction, 'sender', 'receiver')}
   end
+  -- By bytes: how Lua compares texts depends on where Redis runs.
+  local function comes_before(one, other)
+    for index = 1, math.min(#one, #other) do
+      local difference = string.byte(one, index) - string.byte(other, index)
+      if difference ~= 0 then return difference < 0 end
+    end
+    return #one < #other
+  end
   local function thread_of(one, other)
-    if one > other then one, other = other, one end
-    return 'thread:' .. one .. ':' .. other
+    if comes_before(other, one) then one, other = other, one end
+    return ${name(key.inThread, 'one', 'other')}
   end
   local function message_key(id) return ${name(key.message, 'id')} end
   local function request_key(email, request) return ${name(key.request, 'email', 'request')} end

@@ -254,7 +254,7 @@ function adderTo(
     },
     pieces: (findPieces) => {
       app.get(operation.path, async (request, response) =>
-        sendPieces(request, response, drain, async (signal) => {
+        sendPieces(request, response, async (signal) => {
           const context = contextOf(response);
           const { input } = await admit(request, context);
           return findPieces(input, context, signal);

@@ -1,5 +1,10 @@
+import { setMaxListeners } from 'node:events';
 import type { Request, Response } from 'express';
 import { AnswerStream } from '../answer-stream.js';
+
+/** A stop does not end it. */
+const never = new AbortController().signal;
+setMaxListeners(0, never);
 
 /** A function that resolves to the pieces of a JSON answer, until the signal is aborted. */
 export type FindPieces = (signal: AbortSignal) => Promise<AsyncIterable<string>>;
@@ -7,18 +12,17 @@ export type FindPieces = (signal: AbortSignal) => Promise<AsyncIterable<string>>
 /**
  * Answers with JSON that is written piece by piece, each once the caller has room for it: whatever its length, it takes no more
  * memory than a piece. What fails after the first piece breaks the connection, so that half an answer is never taken for
- * whole.
+ * whole; a stop lets it end, as long as that waits for anything.
  *
  * @throws what fails before the first piece: that is an answer like any other.
  */
 export async function sendPieces(
   request: Request,
   response: Response,
-  drain: AbortSignal,
   findPieces: FindPieces,
   options: { slowCallerMs?: number } = {},
 ): Promise<void> {
-  const answers = new AnswerStream(response, drain, options.slowCallerMs);
+  const answers = new AnswerStream(response, never, options.slowCallerMs);
   try {
     const pieces = (await findPieces(answers.signal))[Symbol.asyncIterator]();
     const first = await pieces.next();

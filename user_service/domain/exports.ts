@@ -53,8 +53,13 @@ export class Exports {
       this.notifications.isSubscribed(email, context),
       ...Object.values(lists).map(async (read) => read('')),
     ]);
-    const isSame = async () => (await this.#findSettled(email)).tenure === tenure;
-    return write({ account: { email, name }, subscription: { subscribed } }, lists, firstPages, isSame);
+    const requireSame = async () => {
+      if ((await this.#findSettled(email)).tenure === tenure) return;
+      throw new ServiceError('unavailable', 'The account has changed meanwhile; try again');
+    };
+    // What is all read by now can still be refused in order.
+    if (firstPages.every(({ nextPageToken }) => nextPageToken === '')) await requireSame();
+    return write({ account: { email, name }, subscription: { subscribed } }, lists, firstPages, requireSame);
   }
 
   /** Finds the account, once nothing that is or was another's is under its address, and all of its own is. */
@@ -76,10 +81,11 @@ async function* write(
   fields: Record<string, unknown>,
   lists: Record<string, ReadPage>,
   firstPages: Page<unknown>[],
-  isSame: () => Promise<boolean>,
+  requireSame: () => Promise<void>,
 ): AsyncGenerator<string, void> {
   const head = JSON.stringify({ success: true, message: 'All that there is of the user', ...fields });
   yield head.slice(0, -1);
+  let hasMore = false;
   for (const [index, [name, read]] of Object.entries(lists).entries()) {
     yield `,${JSON.stringify(name)}:[`;
     let page = firstPages[index];
@@ -89,12 +95,13 @@ async function* write(
         yield separator + JSON.stringify(page.items).slice(1, -1);
         separator = ',';
       }
-      page = page.nextPageToken === '' ? undefined : await read(page.nextPageToken);
+      if (page.nextPageToken === '') break;
+      hasMore = true;
+      page = await read(page.nextPageToken);
     }
     yield ']';
   }
   // Whoever has the address now may be another.
-  if (!(await isSame()))
-    throw new ServiceError('unavailable', 'The account has changed meanwhile; try again');
+  if (hasMore) await requireSame();
   yield '}';
 }

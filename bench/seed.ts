@@ -96,6 +96,7 @@ export class Seed {
       const content = `Hello, how are you? This is message ${position}.`;
       await store.addMessage(
         { senderEmail, receiverEmail, content, requestId: undefined },
+        { sender: '', receiver: '' },
         new Date(),
         context,
       );
@@ -120,6 +121,7 @@ export class Seed {
           read: false,
           message_id: undefined,
         },
+        '',
         context,
       );
     });

@@ -8,14 +8,17 @@ import { RateLimit } from '@messaging/service_kit/redis/rate-limits';
 import { NotificationGateway } from './clients/notification-gateway.js';
 import { UserGateway } from './clients/user-gateway.js';
 import type { MessageServiceConfig } from './config.js';
+import { Departures } from './domain/departures.js';
 import { pendingNotification } from './domain/message.js';
 import { Messages } from './domain/messages.js';
 import { Notifier } from './domain/notifier.js';
+import { DepartureStore } from './store/departure-store.js';
 import { MESSAGE_DATABASE, MessageStore, NOTIFY_STREAM } from './store/message-store.js';
 
 /** What both doors share. */
 export interface MessageService {
   messages: Messages;
+  departures: Departures;
   access: AccessControl;
   redis: RedisConnection;
   peers: Dependency[];
@@ -46,6 +49,7 @@ export function createMessageService(config: MessageServiceConfig, logger: Logge
   const { access, ...remote } = createRemoteAccess('message_service', config, logger);
   return {
     messages: new Messages(new MessageStore(redis), users, notifier, config.times, sendLimit),
+    departures: new Departures(new DepartureStore(redis), logger),
     access,
     redis,
     peers: [users.peer, notifications.peer, ...remote.peers],

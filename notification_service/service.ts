@@ -6,13 +6,16 @@ import { RedisConnection } from '@messaging/service_kit/redis/connection';
 import { Outbox } from '@messaging/service_kit/redis/outbox';
 import { FrontendGateway } from './clients/frontend-gateway.js';
 import type { NotificationServiceConfig } from './config.js';
-import { notificationRecord } from './domain/notification.js';
+import { Departures } from './domain/departures.js';
+import { endsWatches, pendingPush } from './domain/notification.js';
 import { Notifications } from './domain/notifications.js';
+import { DepartureStore } from './store/departure-store.js';
 import { NOTIFICATION_DATABASE, NotificationStore, PUSH_STREAM } from './store/notification-store.js';
 
 /** What both doors share. */
 export interface NotificationService {
   notifications: Notifications;
+  departures: Departures;
   access: AccessControl;
   redis: RedisConnection;
   peers: Dependency[];
@@ -27,14 +30,22 @@ export function createNotificationService(
 ): NotificationService {
   const redis = new RedisConnection(config.redis, NOTIFICATION_DATABASE, logger);
   const frontend = new FrontendGateway(config.frontendServiceAddress, config.peerTimeoutMs, logger);
+  const store = new NotificationStore(redis, config);
   const outbox = new Outbox(redis, logger, {
     stream: PUSH_STREAM,
-    entry: notificationRecord,
-    deliver: (notification, context) => frontend.push(notification, context),
+    entry: pendingPush,
+    deliver: async (push, context) => {
+      if (endsWatches(push)) return frontend.endWatches(push.ends_watches_of, context);
+      const { receiver_email: email, receiver_tenure: tenure = '' } = push;
+      // One that was just stored is for whoever has the address; what comes late may find somebody else there.
+      const isLate = context.isRepeat && (await store.hasLeft({ email, tenure }));
+      if (!isLate) await frontend.push(push, context);
+    },
   });
   const { access, ...remote } = createRemoteAccess('notification_service', config, logger);
   return {
-    notifications: new Notifications(new NotificationStore(redis, config), outbox, frontend),
+    notifications: new Notifications(store, outbox, frontend),
+    departures: new Departures(new DepartureStore(redis), outbox),
     access,
     redis,
     peers: [frontend.peer, ...remote.peers],

@@ -40,6 +40,9 @@ const examples: Record<string, unknown> = {
   message_id: '1',
   ids: ['1'],
   page_size: 20,
+  to_email: 'alice@example.org',
+  departure_id: '2',
+  tenure: '1',
 };
 
 function loadProtos(): protobuf.Root {

@@ -19,6 +19,8 @@ export interface UserServiceConfig extends ProcessConfig {
   restPort: number;
   grpcPort: number;
   redis: RedisConfig;
+  /** `host:port` of MessageService's gRPC door. */
+  messageServiceAddress: string;
   /** `host:port` of NotificationService's gRPC door. */
   notificationServiceAddress: string;
   /** How long one call to another service may take. */
@@ -57,6 +59,7 @@ export function loadConfig(environment = process.env): UserServiceConfig {
       ...redisVariables,
       REST_PORT: variable.port(8080),
       GRPC_PORT: variable.port(9797),
+      MESSAGE_SERVICE_ADDRESS: variable.addresses('message_service_grpc:9696'),
       NOTIFICATION_SERVICE_ADDRESS: variable.addresses('notification_service_grpc:9898'),
       // More than a Redis command may take, so that a peer can say what it lacks.
       PEER_TIMEOUT_MS: variable.durationMs(5_000),
@@ -91,6 +94,7 @@ export function loadConfig(environment = process.env): UserServiceConfig {
     restPort: variables.REST_PORT,
     grpcPort: variables.GRPC_PORT,
     redis: redisConfig(variables),
+    messageServiceAddress: variables.MESSAGE_SERVICE_ADDRESS,
     notificationServiceAddress: variables.NOTIFICATION_SERVICE_ADDRESS,
     peerTimeoutMs: variables.PEER_TIMEOUT_MS,
     bcryptCost: variables.BCRYPT_COST,

@@ -5,8 +5,12 @@ import { Outbox } from '@messaging/service_kit/redis/outbox';
 import { FailureDelay, RateLimit } from '@messaging/service_kit/redis/rate-limits';
 import type { Component, Dependency } from '@messaging/service_kit/lifecycle';
 import type { Logger } from '@messaging/service_kit/log';
+import { MessageGateway } from './clients/message-gateway.js';
 import { NotificationGateway } from './clients/notification-gateway.js';
 import type { UserServiceConfig } from './config.js';
+import { departure } from './domain/departure.js';
+import { Departures } from './domain/departures.js';
+import { Exports } from './domain/exports.js';
 import { Limits } from './domain/limits.js';
 import { Passwords } from './domain/passwords.js';
 import { Sessions } from './domain/sessions.js';
@@ -14,7 +18,7 @@ import { KeysInFile, KeysInStore, TokenKeys } from './domain/token-keys.js';
 import { pendingSubscription } from './domain/user.js';
 import { Users } from './domain/users.js';
 import { SessionStore } from './store/session-store.js';
-import { SUBSCRIBE_STREAM, USER_DATABASE, UserStore } from './store/user-store.js';
+import { DEPARTURE_STREAM, SUBSCRIBE_STREAM, USER_DATABASE, UserStore } from './store/user-store.js';
 
 /** For so long the end of a session is remembered after its last token: clocks differ, and a token may be signed as it ends. */
 const CLOCK_TOLERANCE_MS = 60_000;
@@ -29,6 +33,7 @@ const MAX_ADDRESS_DELAY_SECONDS = 60;
 export interface UserService {
   users: Users;
   sessions: Sessions;
+  exports: Exports;
   access: AccessControl;
   clients: ClientAddresses;
   redis: RedisConnection;
@@ -40,6 +45,7 @@ export interface UserService {
 /** Wires the domain to its store and its peers. Opens nothing before the components are started. */
 export function createUserService(config: UserServiceConfig, logger: Logger): UserService {
   const redis = new RedisConnection(config.redis, USER_DATABASE, logger);
+  const messages = new MessageGateway(config.messageServiceAddress, config.peerTimeoutMs, logger);
   const notifications = new NotificationGateway(
     config.notificationServiceAddress,
     config.peerTimeoutMs,
@@ -48,7 +54,15 @@ export function createUserService(config: UserServiceConfig, logger: Logger): Us
   const subscriptions = new Outbox(redis, logger, {
     stream: SUBSCRIBE_STREAM,
     entry: pendingSubscription,
-    deliver: ({ email }, context) => notifications.subscribe(email, context),
+    deliver: (subscription, context) => notifications.subscribe(subscription, context),
+  });
+  const tokensAroundMs = config.tokenLifetimeMs + CLOCK_TOLERANCE_MS;
+  const store = new UserStore(redis, tokensAroundMs);
+  const departures = new Departures(store, messages, notifications);
+  const departureOutbox = new Outbox(redis, logger, {
+    stream: DEPARTURE_STREAM,
+    entry: departure,
+    deliver: (left, context) => departures.carryOut(left, context),
   });
   const passwords = new Passwords({
     cost: config.bcryptCost,
@@ -56,13 +70,7 @@ export function createUserService(config: UserServiceConfig, logger: Logger): Us
     queueLength: config.bcryptQueueLength,
     minLength: config.minPasswordLength,
   });
-  const tokensAroundMs = config.tokenLifetimeMs + CLOCK_TOLERANCE_MS;
-  const users = new Users(
-    new UserStore(redis, tokensAroundMs),
-    passwords,
-    subscriptions,
-    createLimits(redis, config),
-  );
+  const users = new Users(store, passwords, subscriptions, departureOutbox, createLimits(redis, config));
   const sessionStore = new SessionStore(redis, tokensAroundMs);
   const keys =
     config.tokenKeysFile === undefined
@@ -77,11 +85,12 @@ export function createUserService(config: UserServiceConfig, logger: Logger): Us
   return {
     users,
     sessions,
+    exports: new Exports(store, messages, notifications),
     access,
     clients: new ClientAddresses(access, config.trustedProxies, 'frontend_service'),
     redis,
-    peers: [notifications.peer],
-    components: [redis, notifications.peer, passwords, subscriptions],
+    peers: [messages.peer, notifications.peer],
+    components: [redis, messages.peer, notifications.peer, passwords, subscriptions, departureOutbox],
   };
 }
 

@@ -17,10 +17,13 @@ const RETRY_MS = 1_000;
 type UserEvent = `user:${string}`;
 const eventOf = (email: string): UserEvent => `user:${email}`;
 
+/** What wakes a watch: a notification, that some may have been missed, or that it is over. */
+type Arrival = Notification | 'missed' | 'over';
+
 /** Shows notifications to their receivers. */
 export class Feed {
   /** What wakes the watches of one user. */
-  readonly #arrivals = new EventEmitter<Record<UserEvent, [Notification | undefined]>>();
+  readonly #arrivals = new EventEmitter<Record<UserEvent, [Arrival]>>();
   #watches = 0;
 
   constructor(
@@ -32,7 +35,8 @@ export class Feed {
   ) {
     this.#arrivals.setMaxListeners(0);
     fanout.events.on('notification', (notification) => this.#arrive(notification));
-    fanout.events.on('interrupted', (email) => this.#arrivals.emit(eventOf(email), undefined));
+    fanout.events.on('interrupted', (email) => this.#arrivals.emit(eventOf(email), 'missed'));
+    fanout.events.on('ended', (email) => this.#arrivals.emit(eventOf(email), 'over'));
   }
 
   /** Shows a notification: a line in the log, where whoever runs the suite sees it arrive, and to all who watch. */
@@ -45,6 +49,12 @@ export class Feed {
     this.fanout.publish(shown);
   }
 
+  /** Ends all watches of an address, at every replica. @throws {ServiceError} `unavailable` when the others can't be told. */
+  async endWatches(email: string): Promise<void> {
+    this.#arrivals.emit(eventOf(email), 'over');
+    await this.fanout.publishEnd(email);
+  }
+
   /**
    * Begins to watch a user's notifications. Resolves once it is settled where: after `afterId`, or, where none is given,
    * after what is the last one now. The watch then gives them as they come, each once, in the order of their ids, until
@@ -54,7 +64,8 @@ export class Feed {
    * from NotificationService, and while that is away, read again until it is back. So a watch holds nothing
    * but its position, however slow whoever reads it.
    *
-   * @throws {ServiceError} `tooMany` when this user, or all together, have too many watches.
+   * @throws {ServiceError} `tooMany` when this user, or all together, have too many watches; later `unauthenticated`, when
+   *   whoever had the address has left.
    */
   async watch(
     email: string,
@@ -76,12 +87,13 @@ export class Feed {
   }
 
   async *#follow(email: string, watch: Watch, signal: AbortSignal): AsyncGenerator<Notification, void> {
-    const listener = (arrived: Notification | undefined) => watch.arrive(arrived);
+    const listener = (arrived: Arrival) => watch.arrive(arrived);
     this.#watches++;
     this.#arrivals.on(eventOf(email), listener);
     const unwatch = this.fanout.watch(email);
     try {
       while (!signal.aborted) {
+        if (watch.isOver) throw new ServiceError('unauthenticated', 'Whoever had this address has left it');
         yield* watch.takeArrived();
         if (watch.isBehind && !watch.isWaiting) yield* this.#catchUp(email, watch);
         else if (watch.isEmpty) await watch.somethingArrives(signal);
@@ -138,6 +150,8 @@ class Watch {
   isBehind = true;
   /** Whether it is too early to try that again. */
   isWaiting = false;
+  /** Whether whoever had the address has left. */
+  isOver = false;
   #timer: NodeJS.Timeout | undefined;
   #arrived: Notification[] = [];
   readonly #events = new EventEmitter<{ arrival: [] }>();
@@ -149,9 +163,9 @@ class Watch {
     return this.#arrived.length === 0;
   }
 
-  /** Takes note of a notification; of undefined, that some may have been missed. */
-  arrive(notification: Notification | undefined): void {
-    if (notification && this.#arrived.length < MAX_WAITING) this.#arrived.push(notification);
+  arrive(arrived: Arrival): void {
+    if (arrived === 'over') this.isOver = true;
+    else if (arrived !== 'missed' && this.#arrived.length < MAX_WAITING) this.#arrived.push(arrived);
     else this.isBehind = true;
     this.#events.emit('arrival');
   }

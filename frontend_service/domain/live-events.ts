@@ -87,7 +87,7 @@ export class LiveEvents {
           yield { type: 'notification', notification };
         }
       } catch (error) {
-        if (signal.aborted) return;
+        if (signal.aborted || isGone(error)) return;
         if (!isTransient(error)) throw error;
         this.logger.debug({ err: error }, 'a feed was lost; taking it up again');
       }
@@ -104,6 +104,11 @@ export class LiveEvents {
     if (left === 0) this.#streamsByUser.delete(email);
     else this.#streamsByUser.set(email, left);
   }
+}
+
+/** Whether the account has left its address: the session ends, too. */
+function isGone(error: unknown): boolean {
+  return error instanceof ServiceError && error.kind === 'unauthenticated';
 }
 
 function isWithinReach(position: number, newest: number): boolean {

@@ -18,6 +18,8 @@ const envelope = z.object({
   origin: z.string(),
   /** Missing where it can't tell any more what there was. */
   notification: notification.optional(),
+  /** Whose watches are over. */
+  ended: z.string().optional(),
 });
 
 /**
@@ -30,6 +32,8 @@ export class Fanout implements Component {
     notification: [Notification];
     /** Something for this user may have been missed. */
     interrupted: [email: string];
+    /** The watches of this address are over. */
+    ended: [email: string];
   }>();
   readonly #origin = randomUUID();
   readonly #outgoing: string[] = [];
@@ -62,6 +66,12 @@ export class Fanout implements Component {
   publish(received: Notification): void {
     this.#announceSkipped();
     this.#tell(channelOf(received.receiver_email), received);
+  }
+
+  /** Tells the other replicas that the watches of an address are over. @throws when they can't be told. */
+  async publishEnd(email: string): Promise<void> {
+    const text = JSON.stringify({ origin: this.#origin, ended: email });
+    await this.publisher.run(publishScript, [], [channelOf(email), text]);
   }
 
   /** Listens to what others receive for a user, from now on. @returns what ends it. */
@@ -125,7 +135,8 @@ export class Fanout implements Component {
   #receive(text: string): void {
     const told = envelope.safeParse(parseJson(text));
     if (!told.success || told.data.origin === this.#origin) return;
-    if (told.data.notification) this.events.emit('notification', told.data.notification);
+    if (told.data.ended !== undefined) this.events.emit('ended', told.data.ended);
+    else if (told.data.notification) this.events.emit('notification', told.data.notification);
     else for (const email of this.#watchers.keys()) this.events.emit('interrupted', email);
   }
 }

@@ -20,6 +20,7 @@ const received = notification.extend({
   timestamp: z.string().default(''),
   read: z.boolean().default(false),
 });
+const endRequest = z.object({ email: requiredEmail });
 const watchRequest = z.object({
   email: requiredEmail,
   after_id: z
@@ -60,6 +61,11 @@ export function createGrpcApp(config: FrontendServiceConfig, logger: Logger): Co
           ownerOf(({ email }) => email, 'frontend_service'),
           ({ email, after_id }, signal) => feed.watch(email, after_id, signal),
         ),
+
+        EndWatches: unary(endRequest, onlyNotificationService, async ({ email }) => {
+          await feed.endWatches(email);
+          return { success: true };
+        }),
       };
     },
   );

@@ -10,28 +10,36 @@ import type { RequestContext } from '@messaging/service_kit/request';
 
 const { UserService } = loadProto<ProtoGrpcType>('user.proto').user_service;
 
+/** What UserService tells of an address. */
+export interface Existence {
+  exists: boolean;
+  /** Grows whenever somebody takes the address; empty where UserService is of an older version. */
+  tenure: string;
+}
+
 /** UserService, as MessageService needs it. */
 export class UserGateway {
   readonly peer: Peer<UserServiceClient>;
-  readonly #checkExists: (email: string, context: RequestContext) => Promise<{ exists: boolean }>;
+  readonly #find: (email: string, context: RequestContext) => Promise<Existence>;
 
   constructor(address: string, timeoutMs: number, logger: Logger) {
     this.peer = new Peer('UserService', address, timeoutMs, logger, UserService);
     const { client } = this.peer;
-    this.#checkExists = this.peer.coalesce({
+    this.#find = this.peer.coalesce({
       path: UserService.service.CheckUsersExist.path,
-      request: (emails: string[], origins) => ({ emails, ...origins }),
+      request: (emails: string[], origins) => ({ emails, with_tenures: true, ...origins }),
       unary: (request, options, callback: requestCallback<CheckUsersExistResponse__Output>) =>
         client.CheckUsersExist(request, options, callback),
       stream: (options) => client.CheckUsersExistStream(options),
-      results: (reply) => reply.exists.map((exists) => ({ exists })),
+      results: ({ exists: found, tenures }) =>
+        found.map((exists, index) => ({ exists, tenure: tenures?.numbers[index] ?? '' })),
     });
   }
 
-  /** Tells whether an account exists. @throws {ServiceError} when UserService does not say. */
-  async exists(email: string, context: RequestContext): Promise<boolean> {
+  /** Tells whether an account exists, and whose the address is. @throws {ServiceError} when UserService does not say. */
+  async find(email: string, context: RequestContext): Promise<Existence> {
     // None is longer, and what is long would take the room of others in a batch.
-    if (email.length > MAX_EMAIL_LENGTH) return false;
-    return (await this.#checkExists(email, context)).exists;
+    if (email.length > MAX_EMAIL_LENGTH) return { exists: false, tenure: '' };
+    return this.#find(email, context);
   }
 }

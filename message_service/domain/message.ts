@@ -32,6 +32,8 @@ export const pendingNotification = z.object({
   message_id: z.string(),
   sender_email: z.string(),
   receiver_email: z.string(),
+  /** Whose the receiver's address was; empty where that is not known. */
+  receiver_tenure: z.string().default(''),
 });
 export type PendingNotification = z.output<typeof pendingNotification>;
 

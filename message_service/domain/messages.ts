@@ -9,7 +9,7 @@ import {
 import { checkDeadline, type RequestContext } from '@messaging/service_kit/request';
 import type { RateLimit } from '@messaging/service_kit/redis/rate-limits';
 import pLimit from 'p-limit';
-import type { UserGateway } from '../clients/user-gateway.js';
+import type { Existence, UserGateway } from '../clients/user-gateway.js';
 import type { AddOutcome, MessageStore } from '../store/message-store.js';
 import type { Conversation, MessageList, MessageRecord, NewMessage } from './message.js';
 import type { Notifier } from './notifier.js';
@@ -67,19 +67,25 @@ export class Messages {
     if (earlier) return this.#conclude(earlier, message, context);
     await this.sendLimit?.take(senderEmail);
 
-    const [senderExists, receiverExists] = await this.#exist(senderEmail, receiverEmail, context);
-    if (!senderExists) return { status: 'unknownSender' };
-    if (!receiverExists) return { status: 'unknownReceiver' };
+    const [sender, receiver] = await this.#find(senderEmail, receiverEmail, context);
+    if (!sender.exists) return { status: 'unknownSender' };
+    if (!receiver.exists) return { status: 'unknownReceiver' };
 
     checkDeadline(context);
-    return this.#conclude(await this.store.addMessage(message, new Date(), context), message, context);
+    const tenures = { sender: sender.tenure, receiver: receiver.tenure };
+    const added = await this.store.addMessage(message, tenures, new Date(), context);
+    return this.#conclude(added, message, context, receiver.tenure);
   }
 
   async #conclude(
     added: AddOutcome,
     { senderEmail, receiverEmail }: NewMessage,
     context: RequestContext,
+    receiverTenure = '',
   ): Promise<SendOutcome> {
+    if (added.result === 'unknownSender' || added.result === 'unknownReceiver') {
+      return { status: added.result };
+    }
     if (added.result === 'mismatch') {
       throw new ServiceError(
         'mismatch',
@@ -92,6 +98,7 @@ export class Messages {
         message_id: messageId,
         sender_email: senderEmail,
         receiver_email: receiverEmail,
+        receiver_tenure: receiverTenure,
       };
       await this.notifier.notify(added.entryId, notification, context);
       if (this.times.maxAgeDays > 0) {
@@ -200,13 +207,13 @@ export class Messages {
     }
   }
 
-  async #exist(
+  async #find(
     senderEmail: string,
     receiverEmail: string,
     context: RequestContext,
-  ): Promise<[boolean, boolean]> {
-    const sender = this.users.exists(senderEmail, context);
-    const receiver = senderEmail === receiverEmail ? sender : this.users.exists(receiverEmail, context);
+  ): Promise<[Existence, Existence]> {
+    const sender = this.users.find(senderEmail, context);
+    const receiver = senderEmail === receiverEmail ? sender : this.users.find(receiverEmail, context);
     return Promise.all([sender, receiver]);
   }
 }

@@ -1,7 +1,7 @@
 import type { ProtoGrpcType } from '@messaging/proto_definitions/message';
 import type { MessageServiceHandlers } from '@messaging/proto_definitions/message_service/MessageService';
 import type { SendMessageResponse } from '@messaging/proto_definitions/message_service/SendMessageResponse';
-import { ownerOf } from '@messaging/service_kit/access/rules';
+import { onlyServices, ownerOf } from '@messaging/service_kit/access/rules';
 import { optionalEmail, requiredEmail } from '@messaging/service_kit/email';
 import { loadProto } from '@messaging/service_kit/grpc/proto';
 import { GrpcServer } from '@messaging/service_kit/grpc/server';
@@ -10,6 +10,7 @@ import type { Logger } from '@messaging/service_kit/log';
 import { pageSize, pageToken } from '@messaging/service_kit/paging';
 import { z } from 'zod';
 import type { MessageServiceConfig } from '../config.js';
+import { departure, move } from '../domain/departure.js';
 import {
   describeConversation,
   describeMessage,
@@ -48,7 +49,7 @@ const markRequest = z.object({ user_email: requiredEmail, with_email: requiredEm
 
 /** Creates the gRPC door of MessageService and all that it needs, in the order to start. */
 export function createGrpcApp(config: MessageServiceConfig, logger: Logger): Component[] {
-  const { messages, access, redis, components } = createMessageService(config, logger);
+  const { messages, departures, access, redis, components } = createMessageService(config, logger);
 
   const server = new GrpcServer(
     config,
@@ -75,7 +76,7 @@ export function createGrpcApp(config: MessageServiceConfig, logger: Logger): Com
 
       GetMessages: unary(
         listRequest,
-        ownerOf(({ user_email }) => user_email),
+        ownerOf(({ user_email }) => user_email, 'user_service'),
         async (request) => {
           const page = await messages.listMessages(
             {
@@ -91,7 +92,7 @@ export function createGrpcApp(config: MessageServiceConfig, logger: Logger): Com
 
       ListConversations: unary(
         conversationsRequest,
-        ownerOf(({ user_email }) => user_email),
+        ownerOf(({ user_email }) => user_email, 'user_service'),
         async ({ user_email, page_size, page_token }) => {
           const page = await messages.listConversationsPage(user_email, {
             size: page_size,
@@ -118,6 +119,14 @@ export function createGrpcApp(config: MessageServiceConfig, logger: Logger): Com
           return { success: true };
         },
       ),
+
+      MoveMailbox: unary(move, onlyServices('user_service'), async (request) => ({
+        done: await departures.moveMailbox(request),
+      })),
+
+      EraseMailbox: unary(departure, onlyServices('user_service'), async (request) => ({
+        done: await departures.eraseMailbox(request),
+      })),
     }),
   );
   return [...components, server];

@@ -11,32 +11,11 @@ import {
   messageRecord,
   type NewMessage,
 } from '../domain/message.js';
+import { key } from './keys.js';
+import { tenureLua } from './tenure.js';
 
 /** The database that holds the messages. */
 export const MESSAGE_DATABASE = 1;
-
-const key = {
-  /** A message's JSON. */
-  message: (id: string) => `message:${id}`,
-  /** The last message's id. */
-  counter: 'message_id_counter',
-  /** Hash about the messages that went in one direction. */
-  direction: (sender: string, receiver: string) => `conversation:${sender}:${receiver}`,
-  /** Set of whom a user has exchanged messages with. */
-  partners: (email: string) => `user:${email}:conversations`,
-  /** Sorted set of the same, by the id of the last message exchanged. */
-  recency: (email: string) => `recent_conversations:${email}`,
-  /** Hash of how many messages from each other party a user has seen or will never see, by the other's email. */
-  seen: (email: string) => `seen_messages:${email}`,
-  /** Hash of the last message from each other party that a user has seen, by the other's email. */
-  lastSeen: (email: string) => `last_seen_message:${email}`,
-  /** Sorted set of the ids of the messages that a user sent or received, and has not deleted, by id. */
-  mailbox: (email: string) => `mailbox:${email}`,
-  /** Sorted set of the ids of the messages between two users, by id. */
-  thread: (one: string, other: string) => `thread:${[one, other].toSorted().join(':')}`,
-  /** What came of a request that its sender gave an id: `{fingerprint}:{message id}`. */
-  request: (sender: string, requestId: string) => `request:${sender}:${requestId}`,
-};
 
 /** The stream of stored messages whose receivers are still to be notified. */
 export const NOTIFY_STREAM = 'outbox:notify';
@@ -70,7 +49,16 @@ export type AddOutcome =
   | { result: 'stored'; messageId: string; entryId: string }
   | { result: 'repeated'; messageId: string }
   /** The request's id has been used for another message. */
-  | { result: 'mismatch' };
+  | { result: 'mismatch' }
+  /** The account has left the address since it was looked up. */
+  | { result: 'unknownSender' }
+  | { result: 'unknownReceiver' };
+
+/** Whose the addresses of a message are, as UserService tells it; empty where it does not. */
+export interface Tenures {
+  sender: string;
+  receiver: string;
+}
 
 /** The messages in Redis. */
 export class MessageStore {
@@ -84,7 +72,12 @@ export class MessageStore {
    * Stores a message, everything that finds it again, and the outbox entry that has its receiver notified, in one
    * atomic step. A request that was stored before is known again, and nothing is stored.
    */
-  async addMessage(message: NewMessage, storedAt: Date, context: RequestContext): Promise<AddOutcome> {
+  async addMessage(
+    message: NewMessage,
+    tenures: Tenures,
+    storedAt: Date,
+    context: RequestContext,
+  ): Promise<AddOutcome> {
     const { senderEmail, receiverEmail, content, requestId } = message;
     const timestamp = storedAt.toISOString();
     const parties = { sender_email: senderEmail, receiver_email: receiverEmail };
@@ -103,6 +96,9 @@ export class MessageStore {
         NOTIFY_STREAM,
         // Without an id there is nothing to know again: the key is not used.
         key.request(senderEmail, requestId ?? ''),
+        key.requests(senderEmail),
+        key.occupant(senderEmail),
+        key.occupant(receiverEmail),
       ],
       [
         key.message(''),
@@ -110,21 +106,29 @@ export class MessageStore {
         senderEmail,
         receiverEmail,
         timestamp,
-        JSON.stringify(parties),
+        JSON.stringify({ ...parties, receiver_tenure: tenures.receiver || undefined }),
         requestId === undefined ? '' : fingerprint(message),
         REQUEST_TTL_SECONDS,
+        tenures.sender,
+        tenures.receiver,
+        requestId ?? '',
         ...originFields(context),
       ],
     );
-    return result === 'mismatch' ? { result } : { result, messageId, entryId };
+    return result === 'stored' || result === 'repeated' ? { result, messageId, entryId } : { result };
   }
 
   /** Finds what came of an earlier request with this id. */
   async findRequest(message: NewMessage): Promise<AddOutcome | undefined> {
     if (message.requestId === undefined) return undefined;
-    const found = await this.#redis.get(key.request(message.senderEmail, message.requestId));
-    if (found === null) return undefined;
-    const [earlier, messageId = ''] = found.split(':');
+    const { senderEmail, requestId } = message;
+    const found = await this.#connection.run(
+      findRequestScript,
+      [key.request(senderEmail, requestId), key.occupant(senderEmail)],
+      [senderEmail],
+    );
+    if (found.length === 0) return undefined;
+    const [earlier, messageId] = found;
     return earlier === fingerprint(message) ? { result: 'repeated', messageId } : { result: 'mismatch' };
   }
 
@@ -249,7 +253,7 @@ export class MessageStore {
         key.recency(receiver_email),
         key.partners(receiver_email),
       ],
-      [key.message(''), id, sender_email, receiver_email, ...forEmails],
+      [id, sender_email, receiver_email, ...forEmails],
     );
     return deleted === 1;
   }
@@ -273,23 +277,49 @@ function fingerprint({ receiverEmail, content }: NewMessage): string {
 
 const addMessageScript = defineScript(
   'addMessage',
-  z.tuple([z.enum(['stored', 'repeated', 'mismatch']), z.string(), z.string()]),
+  z.tuple([
+    z.enum(['stored', 'repeated', 'mismatch', 'unknownSender', 'unknownReceiver']),
+    z.string(),
+    z.string(),
+  ]),
   `
   ${enqueueLua}
   ${requireTypesLua}
-  require_types({ 'string', 'hash', 'set', 'set', 'zset', 'zset', 'zset', 'zset', 'zset', 'stream', 'string' })
-  local direction, outbox, request = KEYS[2], KEYS[10], KEYS[11]
+  ${tenureLua(MAX_LOOKED_AT)}
+  require_types({
+    'string', 'hash', 'set', 'set', 'zset', 'zset', 'zset', 'zset', 'zset', 'stream', 'string', 'zset', 'string', 'string',
+  })
+  local direction, outbox, request, requests = KEYS[2], KEYS[10], KEYS[11], KEYS[12]
   local prefix, record, sender, receiver, timestamp, parties, fingerprint, ttl = unpack(ARGV)
-  local count = tonumber(redis.call('HGET', direction, 'message_count') or 0)
+  local sender_tenure, receiver_tenure, request_id = unpack(ARGV, 9)
+  local known = redis.call('HMGET', direction, 'message_count', 'last_message_id')
+  local count = tonumber(known[1] or 0)
   if not count then return redis.error_reply('ERR message_count of ' .. direction .. ' is not a number') end
 
-  if fingerprint ~= '' then
-    local earlier = redis.call('GET', request)
-    if earlier then
-      local known, id = string.match(earlier, '^(.*):(.*)$')
-      if known == fingerprint then return { 'repeated', id, '' } end
-      return { 'mismatch', '', '' }
+  -- Nothing is new where both have written to each other since they have had their addresses.
+  local last = tonumber(known[2] or 0) or 0
+  local function is_known(occupant, tenure)
+    local current, since = string.match(redis.call('GET', occupant) or '', '^(%d+):(%d+)$')
+    return (current or '0') == tenure and last > tonumber(since or 0)
+  end
+  if not (is_known(KEYS[13], sender_tenure) and is_known(KEYS[14], receiver_tenure)) or fingerprint ~= '' then
+    ${tenureLua(MAX_LOOKED_AT)}
+    if is_over(sender, sender_tenure) then return { 'unknownSender', '', '' } end
+    if is_over(receiver, receiver_tenure) then return { 'unknownReceiver', '', '' } end
+    if fingerprint ~= '' then
+      local earlier, asks = read_request(request), tonumber(sender_tenure)
+      local is_own = earlier.id and (not asks or not earlier.tenure or asks == earlier.tenure)
+      if is_own and earlier.fingerprint == fingerprint then return { 'repeated', earlier.id, '' } end
+      if is_own then return { 'mismatch', '', '' } end
+      for _, oldest in ipairs(redis.call('ZRANGE', requests, 0, 1)) do
+        if redis.call('EXISTS', request_key(sender, oldest)) == 0 then redis.call('ZREM', requests, oldest) end
+      end
     end
+    local last_id = redis.call('GET', KEYS[1]) or '0'
+    settle(sender, sender_tenure, last_id)
+    settle(receiver, receiver_tenure, last_id)
+    count_from_now(receiver, live_keys(receiver), sender)
+    count_from_now(sender, live_keys(sender), receiver)
   end
 
   -- Should the counter ever be lost, ids that are taken are passed over.
@@ -306,8 +336,24 @@ const addMessageScript = defineScript(
   redis.call('ZADD', KEYS[7], id, id)
   redis.call('ZADD', KEYS[8], id, id)
   redis.call('ZADD', KEYS[9], id, id)
-  if fingerprint ~= '' then redis.call('SET', request, fingerprint .. ':' .. id, 'EX', ttl) end
-  return { 'stored', id, enqueue(outbox, '{"message_id":"' .. id .. '",' .. string.sub(parties, 2), unpack(ARGV, 9)) }
+  if fingerprint ~= '' then
+    redis.call('SET', request, fingerprint .. ':' .. id .. ':' .. sender_tenure, 'EX', ttl)
+    redis.call('ZADD', requests, id, request_id)
+    redis.call('EXPIRE', requests, ttl)
+  end
+  return { 'stored', id, enqueue(outbox, '{"message_id":"' .. id .. '",' .. string.sub(parties, 2), unpack(ARGV, 12)) }
+  `,
+);
+
+/** What whoever had the address before asked for is nobody's repeat. */
+const findRequestScript = defineScript(
+  'findRequest',
+  z.union([z.tuple([]), z.tuple([z.string(), z.string()])]),
+  `
+  ${tenureLua(MAX_LOOKED_AT)}
+  local found, occupant = read_request(KEYS[1]), occupant_of(ARGV[1])
+  if not found.id or (occupant and found.tenure and found.tenure < occupant) then return {} end
+  return { found.fingerprint, found.id }
   `,
 );
 
@@ -384,77 +430,46 @@ const deleteMessageScript = defineScript(
   z.number(),
   `
   ${requireTypesLua}
+  ${tenureLua(MAX_LOOKED_AT)}
   require_types({ 'string', 'hash', 'zset', 'hash', 'hash', 'zset', 'zset', 'set', 'zset', 'zset', 'set' })
-  local message, direction, thread, seen_counts, last_seen_ids = unpack(KEYS)
-  local prefix, id, sender, receiver = unpack(ARGV)
-  local parties = {
-    [sender] = { mailbox = KEYS[6], recency = KEYS[7], partners = KEYS[8], other = receiver },
-    [receiver] = { mailbox = KEYS[9], recency = KEYS[10], partners = KEYS[11], other = sender },
-  }
-  local function count(number) return string.format('%.0f', number) end
+  local message, direction, thread = unpack(KEYS)
+  local id, sender, receiver = unpack(ARGV)
+  local others = { [sender] = receiver, [receiver] = sender }
+  local parties = { [sender] = keys_of(sender, id), [receiver] = keys_of(receiver, id) }
   local function has_it(email) return redis.call('ZSCORE', parties[email].mailbox, id) end
 
-  -- The newest message of the thread, older than the deleted one, that matches.
-  local function find_older(matches)
-    local from = '(' .. id
-    for _ = 1, ${MAX_LOOKED_AT} / 100 do
-      local ids = redis.call('ZRANGE', thread, from, '-inf', 'BYSCORE', 'REV', 'LIMIT', 0, 100)
-      for _, older in ipairs(ids) do
-        if matches(older) then return older end
-      end
-      if #ids < 100 then return nil end
-      from = '(' .. ids[#ids]
-    end
-  end
-
+  local receives = parties[receiver]
   local received = tonumber(redis.call('HGET', direction, 'message_count')) or 0
-  local seen = tonumber(redis.call('HGET', seen_counts, sender) or 0)
-  local last_seen = tonumber(redis.call('HGET', last_seen_ids, sender) or 0)
+  local seen = tonumber(redis.call('HGET', receives.seen, sender) or 0)
+  local last_seen = tonumber(redis.call('HGET', receives.last_seen, sender) or 0)
   local is_unread = has_it(receiver) and tonumber(id) > last_seen and received > seen
 
   local deleted = 0
-  for index = 5, #ARGV do
-    local party = parties[ARGV[index]]
-    deleted = math.max(deleted, redis.call('ZREM', party.mailbox, id))
-    if redis.call('ZSCORE', party.recency, party.other) == id then
-      local last = find_older(function(older) return redis.call('ZSCORE', party.mailbox, older) end)
+  for index = 4, #ARGV do
+    local email = ARGV[index]
+    local keys, other = parties[email], others[email]
+    deleted = math.max(deleted, redis.call('ZREM', keys.mailbox, id))
+    if redis.call('ZSCORE', keys.recency, other) == id then
+      local last = find_older(thread, id, function(older) return redis.call('ZSCORE', keys.mailbox, older) end)
       if last then
-        redis.call('ZADD', party.recency, last, party.other)
+        redis.call('ZADD', keys.recency, last, other)
       else
-        redis.call('ZREM', party.recency, party.other)
-        redis.call('SREM', party.partners, party.other)
+        redis.call('ZREM', keys.recency, other)
+        redis.call('SREM', keys.partners, other)
+        -- The other may keep the conversation: so it is found should this user leave.
+        redis.call('HSETNX', keys.seen, other, 0)
       end
     end
   end
   if deleted == 0 then return 0 end
 
   if has_it(sender) or has_it(receiver) then
-    if is_unread and not has_it(receiver) then redis.call('HSET', seen_counts, sender, count(seen + 1)) end
+    if is_unread and not has_it(receiver) then redis.call('HSET', receives.seen, sender, plain(seen + 1)) end
     return 1
   end
-
-  redis.call('DEL', message)
-  redis.call('ZREM', thread, id)
-  if received <= 1 then
-    redis.call('DEL', direction)
-    redis.call('HDEL', seen_counts, sender)
-    redis.call('HDEL', last_seen_ids, sender)
-    return 1
-  end
-  redis.call('HSET', direction, 'message_count', count(received - 1))
-  if seen > 0 and not is_unread then redis.call('HSET', seen_counts, sender, count(seen - 1)) end
-  if redis.call('HGET', direction, 'last_message_id') == id then
-    local record
-    local last = find_older(function(older)
-      record = cjson.decode(redis.call('GET', prefix .. older) or '{}')
-      return record.sender_email == sender
-    end)
-    if last then
-      redis.call('HSET', direction, 'last_message_id', last, 'last_timestamp', record.timestamp)
-    else
-      redis.call('HDEL', direction, 'last_message_id', 'last_timestamp')
-    end
-  end
+  discard(id, sender, receiver, is_unread)
+  forget_if_empty(sender)
+  forget_if_empty(receiver)
   return 1
   `,
 );

@@ -1,5 +1,6 @@
 import type { requestCallback } from '@grpc/grpc-js';
 import type { ProtoGrpcType } from '@messaging/proto_definitions/frontend';
+import type { EndWatchesResponse__Output } from '@messaging/proto_definitions/frontend_service/EndWatchesResponse';
 import type { FrontendServiceClient } from '@messaging/proto_definitions/frontend_service/FrontendService';
 import type { Notification } from '@messaging/proto_definitions/frontend_service/Notification';
 import type { ReceiveNotificationsResponse__Output } from '@messaging/proto_definitions/frontend_service/ReceiveNotificationsResponse';
@@ -32,5 +33,12 @@ export class FrontendGateway {
   /** Has a stored notification shown. @throws {ServiceError} when FrontendService does not say that it took it. */
   async push(notification: NotificationRecord, context: RequestContext): Promise<void> {
     await this.#receive(describeNotification(notification), context);
+  }
+
+  /** Ends all watches of an address. @throws {ServiceError} when FrontendService does not say that they end everywhere. */
+  async endWatches(email: string, context: RequestContext): Promise<void> {
+    await this.peer.call<EndWatchesResponse__Output>(context, (options, callback) =>
+      this.peer.client.EndWatches({ email }, options, callback),
+    );
   }
 }

@@ -12,8 +12,19 @@ export const notificationRecord = z.looseObject({
   message_id: z.string().optional(),
   /** Whether the receiver has deleted it: what is left then keeps the place of its id. */
   deleted: z.boolean().optional(),
+  /** Whose the receiver's address was; only while it is to be shown, and where it is known. */
+  receiver_tenure: z.string().optional(),
 });
 export type NotificationRecord = z.output<typeof notificationRecord>;
+
+/** What FrontendService is still to take: a notification, or that the watches of an address are over. */
+export const pendingPush = z.union([z.object({ ends_watches_of: z.string() }), notificationRecord]);
+export type PendingPush = z.output<typeof pendingPush>;
+
+/** Tells the two apart. */
+export function endsWatches(push: PendingPush): push is { ends_watches_of: string } {
+  return 'ends_watches_of' in push;
+}
 
 /** How many notifications one command marks or deletes at the most, so that Redis is never held up for long. */
 export const MAX_CHANGED_AT_ONCE = 500;

@@ -9,8 +9,13 @@ import {
 import type { Outbox } from '@messaging/service_kit/redis/outbox';
 import type { RequestContext } from '@messaging/service_kit/request';
 import type { FrontendGateway } from '../clients/frontend-gateway.js';
-import type { NotificationStore } from '../store/notification-store.js';
-import { MAX_CHANGED_AT_ONCE, type NotificationChoice, type NotificationRecord } from './notification.js';
+import type { Address, NotificationStore } from '../store/notification-store.js';
+import {
+  MAX_CHANGED_AT_ONCE,
+  type NotificationChoice,
+  type NotificationRecord,
+  type PendingPush,
+} from './notification.js';
 
 /** Long lists are read a few at a time: many at once would hold up everything else until it times out. */
 const MAX_CONCURRENT_LISTS = 4;
@@ -21,29 +26,33 @@ export class Notifications {
 
   constructor(
     private readonly store: NotificationStore,
-    private readonly outbox: Outbox<NotificationRecord>,
+    private readonly outbox: Outbox<PendingPush>,
     private readonly frontend: FrontendGateway,
   ) {}
 
   /**
    * Stores a notification and has it shown. Resolves once it is stored, whether or not FrontendService is up; to
-   * false, with nothing stored, when the receiver is unsubscribed. One that a message caused is stored once,
-   * however often it is asked for.
+   * false, with nothing stored, when the receiver is unsubscribed, or has left for good. One who has another address now is
+   * notified there. One that a message caused is stored once, however often it is asked for.
    */
   async createNotification(
     senderEmail: string,
-    receiverEmail: string,
+    receiver: Address,
     messageId: string | undefined,
     context: RequestContext,
   ): Promise<boolean> {
     const notification = {
       sender_email: senderEmail,
-      receiver_email: receiverEmail,
+      receiver_email: receiver.email,
       timestamp: new Date().toISOString(),
       read: false,
       message_id: messageId,
     };
-    const added = await this.store.addUnlessUnsubscribed(notification, context);
+    const added = await this.store.addUnlessUnsubscribed(notification, receiver.tenure, context);
+    if (added.result === 'left') {
+      // Each time the tenure is a later one: this ends.
+      return added.to ? this.createNotification(senderEmail, added.to, messageId, context) : false;
+    }
     // Nobody waits for the push. Where FrontendService is away, it is the relay's.
     if (added.result === 'stored' && !this.frontend.peer.isUnreachable) {
       this.outbox.deliverSoon(added.entryId, added.notification, context.requestId);
@@ -131,8 +140,9 @@ export class Notifications {
     return (await this.store.findSubscription(email))?.subscribed ?? true;
   }
 
-  async subscribe(email: string): Promise<void> {
-    await this.store.setSubscription({ user_email: email, subscribed: true });
+  /** Has a user notified. @param tenure of whom: it makes no difference to whoever has the address since; empty for anyone */
+  async subscribe(email: string, tenure = ''): Promise<void> {
+    await this.store.setSubscription({ user_email: email, subscribed: true }, tenure);
   }
 
   async unsubscribe(email: string): Promise<void> {

@@ -15,15 +15,23 @@ import { pageSize, pageToken } from '@messaging/service_kit/paging';
 import type { RequestContext } from '@messaging/service_kit/request';
 import { z } from 'zod';
 import type { NotificationServiceConfig } from '../config.js';
+import { departure, move } from '../domain/departure.js';
 import { chosenNotifications, describeNotification, optionalNotificationId } from '../domain/notification.js';
 import { createNotificationService } from '../service.js';
 
 const { NotificationService } = loadProto<ProtoGrpcType>('notification.proto').notification_service;
 
+/** Whose an address is, by number; empty where that makes no difference. */
+const tenure = z
+  .string()
+  .regex(/^\d{0,15}$/, 'must be a decimal number')
+  .default('');
+
 const newNotification = z.object({
   sender_email: optionalRecordedEmail,
   receiver_email: recordedEmail,
   message_id: z.string().max(128, 'must be at most 128 characters').optional(),
+  receiver_tenure: tenure,
 });
 
 const listRequest = z.object({
@@ -36,18 +44,19 @@ const listRequest = z.object({
 const userQuery = z.object({ email: optionalEmail });
 const requiredUserQuery = z.object({ email: requiredEmail });
 const subscriber = z.object({ email: recordedEmail });
+const tenant = subscriber.extend({ tenure });
 
 /** Creates the gRPC door of NotificationService and all that it needs, in the order to start. */
 export function createGrpcApp(config: NotificationServiceConfig, logger: Logger): Component[] {
-  const { notifications, access, redis, components } = createNotificationService(config, logger);
+  const { notifications, departures, access, redis, components } = createNotificationService(config, logger);
 
   const create = async (
-    { sender_email, receiver_email, message_id }: z.output<typeof newNotification>,
+    { sender_email, receiver_email, receiver_tenure, message_id }: z.output<typeof newNotification>,
     context: RequestContext,
   ) => ({
     success: await notifications.createNotification(
       sender_email,
-      receiver_email,
+      { email: receiver_email, tenure: receiver_tenure },
       message_id || undefined,
       context,
     ),
@@ -72,7 +81,7 @@ export function createGrpcApp(config: NotificationServiceConfig, logger: Logger)
 
         ListNotifications: unary(
           listRequest,
-          ownerOf(({ email }) => email, 'frontend_service'),
+          ownerOf(({ email }) => email, 'user_service', 'frontend_service'),
           async ({ email, after_id, unread_only, page_size, page_token }) => {
             const page = await notifications.listNotificationsPage(
               { email, afterId: after_id, unreadOnly: unread_only },
@@ -112,17 +121,17 @@ export function createGrpcApp(config: NotificationServiceConfig, logger: Logger)
 
         CheckUserSubscribed: unary(
           userQuery,
-          ownerOf(({ email }) => email),
+          ownerOf(({ email }) => email, 'user_service'),
           async ({ email }) => ({
             subscribed: await notifications.isSubscribed(email),
           }),
         ),
 
         SubscribeUser: unary(
-          subscriber,
+          tenant,
           ownerOf(({ email }) => email, 'user_service'),
-          async ({ email }) => {
-            await notifications.subscribe(email);
+          async (request) => {
+            await notifications.subscribe(request.email, request.tenure);
             return { success: true };
           },
         ),
@@ -135,6 +144,15 @@ export function createGrpcApp(config: NotificationServiceConfig, logger: Logger)
             return { success: true };
           },
         ),
+
+        MoveNotifications: unary(move, onlyServices('user_service'), async (request, context) => ({
+          done: await departures.moveNotifications(request, context),
+        })),
+
+        EraseNotifications: unary(departure, onlyServices('user_service'), async (request, context) => {
+          await departures.eraseNotifications(request, context);
+          return { done: true };
+        }),
       };
     },
   );

@@ -5,24 +5,13 @@ import type { RequestContext } from '@messaging/service_kit/request';
 import { z } from 'zod';
 import { type NewNotification, type NotificationRecord, notificationRecord } from '../domain/notification.js';
 import { type SubscriptionRecord, subscriptionRecord } from '../domain/subscription.js';
+import { key } from './keys.js';
+import { tenureLua } from './tenure.js';
 
 /** The database that holds the notifications. */
 export const NOTIFICATION_DATABASE = 2;
 
 const DAY_MS = 24 * 60 * 60 * 1_000;
-
-const key = {
-  /** List of a user's notifications, newest at the head. */
-  notifications: (email: string) => `notifications:${email}`,
-  /** Hash of every subscription, by email. */
-  subscriptions: 'subscriptions',
-  /** The id of a user's last notification. */
-  counter: (email: string) => `notification_counter:${email}`,
-  /** Sorted set of the ids of the notifications that a user has not seen, by id. */
-  unread: (email: string) => `unread_notifications:${email}`,
-  /** Hash of the messages that a user was notified of, with the notification's id. */
-  notified: (email: string) => `notified_messages:${email}`,
-};
 
 /** The stream of stored notifications that FrontendService is still to take. */
 export const PUSH_STREAM = 'outbox:push';
@@ -32,7 +21,18 @@ export type AddOutcome =
   | { result: 'stored'; notification: NotificationRecord; entryId: string }
   /** It is stored already. */
   | { result: 'repeated' }
-  | { result: 'unsubscribed' };
+  | { result: 'unsubscribed' }
+  /** The receiver has left the address, and it is not known yet whether for another: it is with what was left. */
+  | { result: 'kept' }
+  /** The receiver has left the address: for another, where that is told. */
+  | { result: 'left'; to: Address | undefined };
+
+/** An address, and whose it is. */
+export interface Address {
+  email: string;
+  /** Empty where whoever has it is meant. */
+  tenure: string;
+}
 
 /** How much is kept for each user. */
 export interface Retention {
@@ -75,7 +75,11 @@ export class NotificationStore {
    * the receiver is unsubscribed, or was notified of this message before. Of what is too old, or one too many, the oldest
    * two go: so a user's list shrinks to what is to be kept, and no write costs more than another.
    */
-  async addUnlessUnsubscribed(notification: NewNotification, context: RequestContext): Promise<AddOutcome> {
+  async addUnlessUnsubscribed(
+    notification: NewNotification,
+    tenure: string,
+    context: RequestContext,
+  ): Promise<AddOutcome> {
     const receiver = notification.receiver_email;
     const [result, id, entryId] = await this.#connection.run(
       addUnlessUnsubscribedScript,
@@ -86,9 +90,11 @@ export class NotificationStore {
         key.notified(receiver),
         key.unread(receiver),
         PUSH_STREAM,
+        key.occupant(receiver),
       ],
       [
         receiver,
+        tenure,
         JSON.stringify(notification),
         notification.message_id ?? '',
         this.#retention.notificationsKept,
@@ -96,7 +102,14 @@ export class NotificationStore {
         ...originFields(context),
       ],
     );
-    return result === 'stored' ? { result, notification: { ...notification, id }, entryId } : { result };
+    switch (result) {
+      case 'stored':
+        return { result, notification: { ...notification, id, receiver_tenure: tenure }, entryId };
+      case 'left':
+        return { result, to: parseAddress(id) };
+      default:
+        return { result };
+    }
   }
 
   #oldestKept(): string {
@@ -190,13 +203,30 @@ export class NotificationStore {
     return text === null ? undefined : subscriptionRecord.parse(JSON.parse(text));
   }
 
-  async setSubscription(subscription: SubscriptionRecord): Promise<void> {
-    await this.#redis.hset(key.subscriptions, subscription.user_email, JSON.stringify(subscription));
+  /** Notes whether a user is notified, unless that is of a tenure that has ended: `tenure` is empty where any will do. */
+  async setSubscription(subscription: SubscriptionRecord, tenure = ''): Promise<void> {
+    const { user_email } = subscription;
+    await this.#connection.run(
+      setSubscriptionScript,
+      [key.subscriptions, PUSH_STREAM, key.occupant(user_email)],
+      [user_email, JSON.stringify(subscription), tenure],
+    );
+  }
+
+  /** Tells whether a user has left an address. */
+  async hasLeft({ email, tenure }: Address): Promise<boolean> {
+    const occupant = await this.#redis.get(key.occupant(email));
+    return tenure !== '' && occupant !== null && Number(tenure) < Number(occupant);
   }
 
   get #redis() {
     return this.#connection.client;
   }
+}
+
+function parseAddress(text: string): Address | undefined {
+  const [tenure = '', email = ''] = text.split(/:(.*)/);
+  return email === '' ? undefined : { email, tenure };
 }
 
 /** What only the JSON of a tombstone has: within a string, JSON escapes quotes. */
@@ -235,30 +265,49 @@ const dropOldestLua = `
 
 const addUnlessUnsubscribedScript = defineScript(
   'addUnlessUnsubscribed',
-  z.tuple([z.enum(['stored', 'repeated', 'unsubscribed']), z.string(), z.string()]),
+  z.tuple([z.enum(['stored', 'repeated', 'unsubscribed', 'left', 'kept']), z.string(), z.string()]),
   `
   ${enqueueLua}
   ${requireTypesLua}
+  ${tenureLua}
   ${dropOldestLua}
-  require_types({ 'hash', 'list', 'string', 'hash', 'zset', 'stream' })
-  local receiver, record, message, kept, oldest_kept = unpack(ARGV)
-  if message ~= '' and redis.call('HEXISTS', KEYS[4], message) == 1 then return { 'repeated', '', '' } end
-  local subscription = redis.call('HGET', KEYS[1], receiver)
-  if subscription and not cjson.decode(subscription).subscribed then return { 'unsubscribed', '', '' } end
+  require_types({ 'hash', 'list', 'string', 'hash', 'zset', 'stream', 'string' })
+  local receiver, tenure, record, message, kept, oldest_kept = unpack(ARGV)
+  local keys, subscription = live_keys(receiver), nil
+  local has_left = is_over(receiver, tenure)
+  if has_left then
+    keys = left_keys(receiver, tenure)
+    local to = redis.call('HGET', moved_key(receiver), tenure)
+    local is_known = message ~= '' and redis.call('HEXISTS', keys.notified, message) == 1
+    if to and not is_known then return { 'left', to, '' } end
+    subscription = redis.call('HGET', departed_key(receiver), tenure)
+  else
+    settle(receiver, tenure, KEYS[6])
+    subscription = redis.call('HGET', KEYS[1], receiver)
+  end
+  if message ~= '' and redis.call('HEXISTS', keys.notified, message) == 1 then return { 'repeated', '', '' } end
+  if subscription and is_unsubscribed(subscription) then return { 'unsubscribed', '', '' } end
 
-  local id = string.format('%.0f', redis.call('INCR', KEYS[3]))
+  local id = string.format('%.0f', redis.call('INCR', keys.counter))
   record = string.sub(record, 1, -2) .. ',"id":"' .. id .. '"}'
-  redis.call('LPUSH', KEYS[2], record)
-  if message ~= '' then redis.call('HSET', KEYS[4], message, id) end
-  redis.call('ZADD', KEYS[5], id, id)
+  redis.call('LPUSH', keys.notifications, record)
+  if message ~= '' then redis.call('HSET', keys.notified, message, id) end
+  redis.call('ZADD', keys.unread, id, id)
 
   for _ = 1, 2 do
-    local length, oldest = redis.call('LLEN', KEYS[2]), redis.call('LINDEX', KEYS[2], -1)
+    local length, oldest = redis.call('LLEN', keys.notifications), redis.call('LINDEX', keys.notifications, -1)
     local timestamp = string.match(oldest, '"timestamp": ?"(%d%d%d%d%-%d%d%-%d%d[^"]*)"')
     if length <= tonumber(kept) and not (timestamp and timestamp < oldest_kept) then break end
-    drop_oldest(KEYS[2], KEYS[5], KEYS[4], id)
+    drop_oldest(keys.notifications, keys.unread, keys.notified, id)
   end
-  return { 'stored', id, enqueue(KEYS[6], record, unpack(ARGV, 6)) }
+  -- Whoever has the address now is shown nothing of it.
+  if has_left then
+    redis.call('HSETNX', departed_key(receiver), tenure, '-')
+    return { 'kept', '', '' }
+  end
+  local entry = record
+  if tenure ~= '' then entry = string.sub(record, 1, -2) .. ',"receiver_tenure":"' .. tenure .. '"}' end
+  return { 'stored', id, enqueue(KEYS[6], entry, unpack(ARGV, 7)) }
   `,
 );
 
@@ -370,5 +419,20 @@ const deleteOldestScript = defineScript(
     dropped = dropped + 1
   end
   return { dropped, deleted }
+  `,
+);
+
+const setSubscriptionScript = defineScript(
+  'setSubscription',
+  z.number(),
+  `
+  ${enqueueLua}
+  ${requireTypesLua}
+  ${tenureLua}
+  require_types({ 'hash', 'stream', 'string' })
+  local email, subscription, tenure = unpack(ARGV)
+  if is_over(email, tenure) then return 0 end
+  settle(email, tenure, KEYS[2])
+  return redis.call('HSET', KEYS[1], email, subscription)
   `,
 );

@@ -88,7 +88,7 @@ export type WholeBatchAdapter = <Schema extends z.ZodType, Response>(
   field: string,
   schema: Schema,
   rule: AccessRule<unknown>,
-  handle: (items: z.output<Schema>[], context: RequestContext) => Promise<Response>,
+  handle: (items: z.output<Schema>[], context: CallContext) => Promise<Response>,
 ) => [BatchSchema<z.output<Schema>>, AccessRule<unknown>, Handle<BatchSchema<z.output<Schema>>, Response>];
 
 type BatchSchema<Item> = z.ZodType<Record<string, Item[]>>;

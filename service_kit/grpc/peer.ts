@@ -154,7 +154,8 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
    * `signal`.
    *
    * @param invoke passes `options` to the method of the generated client
-   * @throws {ServiceError} as `call` does, for as long as it goes on.
+   * @throws {ServiceError} as `call` does, for as long as it goes on; `unauthenticated` where the peer no
+   *   longer serves it to whom it was for.
    */
   async stream<Reply>(
     invoke: (options: CallOptions) => ClientReadableStream<Reply>,
@@ -182,6 +183,9 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
       const replies: AsyncIterable<Reply> = call;
       yield* replies;
     } catch (error) {
+      const failure = callFailure.safeParse(error).data;
+      if (failure?.code === status.UNAUTHENTICATED)
+        throw new ServiceError('unauthenticated', failure.details);
       throw this.#describeStream(error);
     } finally {
       call.cancel();

@@ -46,7 +46,7 @@ export const enqueueLua = `
 `;
 
 /** What is kept beside an entry of the request that it comes from: nothing of what there is not. */
-export function originFields({ requestId }: RequestContext): string[] {
+export function originFields({ requestId }: Partial<RequestContext>): string[] {
   const fields = requestId === undefined ? [] : ['request_id', requestId];
   const traceparent = tracing?.traceparent;
   if (traceparent !== undefined) fields.push('traceparent', traceparent);
@@ -68,7 +68,13 @@ export interface OutboxOptions<Entry> {
   stream: string;
   entry: z.ZodType<Entry>;
   /** Delivers one entry. It may come again, also after a success, so the receiver has to know it again. */
-  deliver: (entry: Entry, context: RequestContext) => Promise<void>;
+  deliver: (entry: Entry, context: DeliveryContext) => Promise<void>;
+}
+
+/** What an entry brings along. */
+export interface DeliveryContext extends RequestContext {
+  /** Whether it is delivered by a relay, maybe long after it was enqueued. */
+  readonly isRepeat: boolean;
 }
 
 /**
@@ -143,7 +149,7 @@ export class Outbox<Entry> implements Component {
 
   /** Delivers an entry that this process has just enqueued. Never fails: what is not delivered is left to a relay. */
   deliverNow(id: string, entry: Entry, requestId?: string): Promise<void> {
-    return this.#track(this.#attempt({ id, entry, requestId }));
+    return this.#track(this.#attempt({ id, entry, requestId, isRepeat: false }));
   }
 
   /** The same for an entry that nobody waits for: first goes out what is being answered now. */
@@ -187,7 +193,7 @@ export class Outbox<Entry> implements Component {
     if (this.#stopping.signal.aborted) return;
     const entry = this.#parse(fields);
     const { request_id: requestId, traceparent } = origin.parse(toRecord(fields));
-    if (entry.success) await this.#attempt({ id, entry: entry.data, requestId }, traceparent);
+    if (entry.success) await this.#attempt({ id, entry: entry.data, requestId, isRepeat: true }, traceparent);
     else await this.#bury({ id, requestId }, 'it can not be read');
   }
 
@@ -203,9 +209,9 @@ export class Outbox<Entry> implements Component {
   }
 
   async #deliver(delivery: Delivery<Entry>, span?: Span): Promise<void> {
-    const { id, entry, requestId } = delivery;
+    const { id, entry, requestId, isRepeat } = delivery;
     try {
-      await this.options.deliver(entry, { deadline: Infinity, requestId });
+      await this.options.deliver(entry, { deadline: Infinity, requestId, isRepeat });
       this.#failuresInARow = 0;
       this.#refusals.delete(id);
       this.#acknowledge(id);
@@ -282,6 +288,7 @@ interface Named {
 
 interface Delivery<Entry> extends Named {
   entry: Entry;
+  isRepeat: boolean;
 }
 
 const origin = z.object({ request_id: z.string().optional(), traceparent: z.string().optional() });

@@ -18,6 +18,7 @@ import { answerError } from './errors.js';
 import { sendEvents, type ServerSentEvent } from './event-stream.js';
 import type { DescribedDoor } from './openapi.js';
 import { BEARER, JsonText, type Operation, readInput } from './operation.js';
+import { sendPieces } from './piece-stream.js';
 import {
   checkLiveness,
   checkReadiness,
@@ -82,6 +83,14 @@ export interface OperationAdder<Input extends z.ZodObject, Content, Caller> {
       context: RequestContext,
       exchange: Exchange<Caller>,
     ) => Promise<Content | JsonText>,
+  ): void;
+  /** Has it answered with the JSON that `findPieces` resolves to the pieces of, for as long as the caller takes them. */
+  pieces(
+    findPieces: (
+      input: z.output<Input>,
+      context: RequestContext,
+      signal: AbortSignal,
+    ) => Promise<AsyncIterable<string>>,
   ): void;
   /** Has it answered with server-sent events, those that `findEvents` resolves to, for as long as the caller stays. */
   stream(
@@ -241,6 +250,15 @@ function adderTo(
           else response.json(content);
         });
       });
+    },
+    pieces: (findPieces) => {
+      app.get(operation.path, async (request, response) =>
+        sendPieces(request, response, async (signal) => {
+          const context = contextOf(request, response);
+          const { input } = await admit(request, context);
+          return findPieces(input, context, signal);
+        }),
+      );
     },
     stream: (findEvents) => {
       app.get(operation.path, async (request, response) =>

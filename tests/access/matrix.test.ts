@@ -46,6 +46,8 @@ interface RestCase {
 
 const mine = { email: owner };
 const myMail = { user_email: owner };
+const left = { ...mine, departure_id: '1', tenure: '0' };
+const moved = { ...left, to_email: 'spirit@example.com' };
 
 const grpcCases: Record<string, GrpcCase> = {
   'user_service.UserService/AuthenticateUser': { who: 'anyone' },
@@ -61,8 +63,10 @@ const grpcCases: Record<string, GrpcCase> = {
     who: ['owner'],
     request: { message: { sender_email: owner, receiver_email: owner, content: 'x' } },
   },
-  'message_service.MessageService/GetMessages': { who: ['owner'], request: myMail },
-  'message_service.MessageService/ListConversations': { who: ['owner'], request: myMail },
+  'message_service.MessageService/GetMessages': { who: ['owner', 'user_service'], request: myMail },
+  'message_service.MessageService/ListConversations': { who: ['owner', 'user_service'], request: myMail },
+  'message_service.MessageService/MoveMailbox': { who: ['user_service'], request: moved },
+  'message_service.MessageService/EraseMailbox': { who: ['user_service'], request: left },
   'message_service.MessageService/MarkConversationRead': {
     who: ['owner'],
     request: { ...myMail, with_email: 'x@example.com' },
@@ -75,15 +79,20 @@ const grpcCases: Record<string, GrpcCase> = {
   'notification_service.NotificationService/CreateNotifications': { who: ['message_service'] },
   'notification_service.NotificationService/CreateNotificationsStream': { who: ['message_service'] },
   'notification_service.NotificationService/ListNotifications': {
-    who: ['owner', 'frontend_service'],
+    who: ['owner', 'user_service', 'frontend_service'],
     request: mine,
   },
   'notification_service.NotificationService/MarkNotificationsRead': { who: ['owner'], request: mine },
   'notification_service.NotificationService/DeleteNotifications': { who: ['owner'], request: mine },
   'notification_service.NotificationService/CountUnread': { who: ['owner'], request: mine },
-  'notification_service.NotificationService/CheckUserSubscribed': { who: ['owner'], request: mine },
+  'notification_service.NotificationService/CheckUserSubscribed': {
+    who: ['owner', 'user_service'],
+    request: mine,
+  },
   'notification_service.NotificationService/SubscribeUser': { who: ['owner', 'user_service'], request: mine },
   'notification_service.NotificationService/UnsubscribeUser': { who: ['owner'], request: mine },
+  'notification_service.NotificationService/MoveNotifications': { who: ['user_service'], request: moved },
+  'notification_service.NotificationService/EraseNotifications': { who: ['user_service'], request: left },
   'frontend_service.FrontendService/ReceiveNotification': {
     who: ['notification_service'],
     request: { receiver_email: owner },
@@ -94,6 +103,7 @@ const grpcCases: Record<string, GrpcCase> = {
     who: ['owner', 'frontend_service'],
     request: mine,
   },
+  'frontend_service.FrontendService/EndWatches': { who: ['notification_service'], request: mine },
 };
 
 const ofProcess = {
@@ -118,6 +128,7 @@ const restCases: Record<Exclude<Service, 'frontend_service'>, Record<string, Res
     'GET /ended_sessions': { who: ['message_service', 'notification_service', 'frontend_service'] },
     'GET /users': { who: [] },
     'GET /users/{email}': { who: ['owner'], path: `/users/${owner}` },
+    'GET /users/{email}/export': { who: ['owner'], path: `/users/${owner}/export` },
     'PUT /users/{email}': { who: ['owner'], path: `/users/${owner}`, body: { name: 'Ghost' } },
     'DELETE /users/{email}': { who: ['owner'], path: `/users/${owner}` },
     'PUT /users/email': { who: ['owner'], body: { email: owner, data: { name: 'Ghost' } } },

@@ -35,8 +35,8 @@ beforeEach(async () => {
 });
 
 test('a session begins with the account as it was found, and with no other', async () => {
-  expect(await store.addSession('one', record, account, HOUR_MS)).toBe(true);
-  expect(await store.addSession('two', record, '{"name":"Al"}', HOUR_MS)).toBe(false);
+  expect(await store.addSession('one', record, account, HOUR_MS)).toBe('added');
+  expect(await store.addSession('two', record, '{"name":"Al"}', HOUR_MS)).toBe('changed');
   expect(await store.findSession('one')).toEqual(record);
   expect(await store.findSession('two')).toBeUndefined();
 });

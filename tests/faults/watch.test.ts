@@ -143,3 +143,48 @@ test('a watch that begins while NotificationService is away is brought up to dat
   await process.restart();
   await expectIds(watched, ids(1, 2));
 });
+
+test('the watches of an address that was left end at both replicas, and no other does', async () => {
+  const watched = [watch(0, '0'), watch(1, '0')];
+  const other = watchNotifications(
+    doors[1]?.channel('frontend_service_grpc') ?? fail('there is no second replica'),
+    { email: 'other@example.com' },
+  );
+  watches.push(other);
+  await Promise.all([...watched, other].map(({ established }) => established));
+  let hasEnded = false;
+  const ended = Promise.all(watched.map((one) => one.ended)).finally(() => (hasEnded = true));
+  // A replica listens for it from soon after a watch begins.
+  await waitFor(
+    async () => {
+      await doors[0]?.grpc.frontend.EndWatches({ email: ` ${email.toUpperCase()}` });
+      return hasEnded;
+    },
+    { what: 'both watches have ended' },
+  );
+  expect((await ended).map(({ code }) => code)).toEqual([status.UNAUTHENTICATED, status.UNAUTHENTICATED]);
+  await doors[0]?.grpc.notifications.CreateNotification({ receiver_email: 'other@example.com' });
+  await expectIds(other, ['1']);
+});
+
+test('where the other replica can not be told, ending watches is to be tried again', async () => {
+  await suite.redis.kill();
+  await expect(doors[0]?.grpc.frontend.EndWatches({ email })).rejects.toMatchObject({
+    code: status.UNAVAILABLE,
+  });
+  await suite.redis.start();
+  await waitFor(
+    () =>
+      doors[0]?.grpc.frontend.EndWatches({ email }).then(
+        () => true,
+        () => false,
+      ),
+    {
+      what: 'the other replica can be told again',
+    },
+  );
+});
+
+function fail(reason: string): never {
+  throw new Error(reason);
+}

@@ -113,6 +113,8 @@ export function connect(
         ListConversations: unary('message_service_grpc', messages.ListConversations),
         MarkConversationRead: unary('message_service_grpc', messages.MarkConversationRead),
         DeleteMessage: unary('message_service_grpc', messages.DeleteMessage),
+        MoveMailbox: unary('message_service_grpc', messages.MoveMailbox),
+        EraseMailbox: unary('message_service_grpc', messages.EraseMailbox),
       },
       notifications: {
         CreateNotification: unary('notification_service_grpc', notifications.CreateNotification),
@@ -128,10 +130,13 @@ export function connect(
         CheckUserSubscribed: unary('notification_service_grpc', notifications.CheckUserSubscribed),
         SubscribeUser: unary('notification_service_grpc', notifications.SubscribeUser),
         UnsubscribeUser: unary('notification_service_grpc', notifications.UnsubscribeUser),
+        MoveNotifications: unary('notification_service_grpc', notifications.MoveNotifications),
+        EraseNotifications: unary('notification_service_grpc', notifications.EraseNotifications),
       },
       frontend: {
         ReceiveNotification: unary('frontend_service_grpc', frontend.ReceiveNotification),
         ReceiveNotifications: unary('frontend_service_grpc', frontend.ReceiveNotifications),
+        EndWatches: unary('frontend_service_grpc', frontend.EndWatches),
       },
     },
     /** A database of Redis: 0 is UserService's, 1 MessageService's, 2 NotificationService's. */

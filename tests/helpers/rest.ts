@@ -23,7 +23,7 @@ export function restClient(name: ProcessName, address: string): RestClient {
     patch: checked('patch'),
     delete: checked('delete'),
     // Answered like a GET, without the body.
-    head: (path) => client.head(path),
+    head: (path) => showing(name, path, client.head(path)),
   };
 }
 

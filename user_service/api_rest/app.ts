@@ -13,7 +13,10 @@ const ALL_SERVICES = ['message_service', 'notification_service', 'frontend_servi
 
 /** Creates the REST door of UserService and all that it needs, in the order to start. */
 export function createRestApp(config: UserServiceConfig, logger: Logger): Component[] {
-  const { users, sessions, access, clients, redis, peers, components } = createUserService(config, logger);
+  const { users, sessions, exports, access, clients, redis, peers, components } = createUserService(
+    config,
+    logger,
+  );
 
   const server = new RestServer(
     config,
@@ -54,7 +57,7 @@ export function createRestApp(config: UserServiceConfig, logger: Logger): Compon
       on(
         operations.deleteNamedUser,
         ownerOf(({ body }) => body.email),
-      ).do(async ({ body }) => users.deleteUser(body.email));
+      ).do(async ({ body }, context) => users.deleteUser(body.email, context));
 
       on(
         operations.getUser,
@@ -64,6 +67,11 @@ export function createRestApp(config: UserServiceConfig, logger: Logger): Compon
         message: 'User found',
         user: await users.getUser(params.email),
       }));
+
+      on(
+        operations.exportUser,
+        ownerOf(({ params }) => params.email),
+      ).pieces(async ({ params }, context, signal) => exports.exportUser(params.email, context, signal));
 
       on(
         operations.updateUser,
@@ -76,7 +84,7 @@ export function createRestApp(config: UserServiceConfig, logger: Logger): Compon
       on(
         operations.deleteUser,
         ownerOf(({ params }) => params.email),
-      ).do(async ({ params }) => users.deleteUser(params.email));
+      ).do(async ({ params }, context) => users.deleteUser(params.email, context));
 
       on(operations.logIn, anyone).do(async ({ body: { email, password } }, context) => {
         const answer = { success: true as const, message: 'The password is right' };

@@ -49,6 +49,52 @@ export const getUser = {
   refusals: noSuchUser,
 } satisfies Operation;
 
+const sentMessage = z
+  .object({
+    message_id: z.string(),
+    sender_email: z.string(),
+    receiver_email: z.string(),
+    content: z.string(),
+    timestamp: z.string(),
+  })
+  .meta({ id: 'Message' });
+const notification = z
+  .object({
+    sender_email: z.string(),
+    receiver_email: z.string(),
+    timestamp: z.string(),
+    read: z.boolean(),
+    id: z.string().optional(),
+    message_id: z.string().optional(),
+  })
+  .meta({ id: 'Notification' });
+
+export const exportUser = {
+  id: 'exportUser',
+  method: 'get',
+  path: '/users/:email/export',
+  summary: 'Read all that there is of a user',
+  description:
+    'However much it is, it is written page by page as one JSON object. What fails on the way breaks the connection: an answer that ends is whole.',
+  input: z.object({ params: userPath }),
+  success: {
+    status: 200,
+    description: 'All that there is',
+    body: z.object({
+      success,
+      message,
+      account: user,
+      subscription: z.object({ subscribed: z.boolean() }),
+      messages: z.array(sentMessage).meta({ description: 'Sent and received, the oldest first' }),
+      conversations: z
+        .array(z.object({ email: z.string(), unread: z.int(), last_message: sentMessage.optional() }))
+        .meta({ description: 'The most recent first' }),
+      notifications: z.array(notification).meta({ description: 'The newest first' }),
+    }),
+  },
+  refusals: noSuchUser,
+} satisfies Operation;
+
 const updated = { status: 200, description: 'The user was changed', body: outcome } as const;
 const updateRefusals = {
   ...noSuchUser,

@@ -51,7 +51,11 @@ export class Sessions implements TokenAuthority {
     this.findKey = keys.findKey;
   }
 
-  /** Begins a session. Resolves to undefined when the email or the password is wrong, as {@link Users.authenticate} tells. */
+  /**
+   * Begins a session. Resolves to undefined when the email or the password is wrong, as {@link Users.authenticate} tells.
+   *
+   * @throws {ServiceError} `unavailable` while something is left of an account that had this email before: nobody is to see it.
+   */
   async logIn(email: string, password: string, context: RequestContext): Promise<Session | undefined> {
     const found = await this.users.authenticateVersion(email, password, context);
     if (!found) return undefined;
@@ -59,8 +63,14 @@ export class Sessions implements TokenAuthority {
     const secret = randomBytes(32).toString('base64url');
     const record = { email, secret_hash: hash(secret) };
     // Whatever ends all sessions changes the account: none that begins at the same time outlasts it.
-    const isAdded = await this.store.addSession(id, record, found.version, this.times.sessionLifetimeMs);
-    if (!isAdded) return undefined;
+    const added = await this.store.addSession(id, record, found.version, this.times.sessionLifetimeMs);
+    if (added === 'changed') return undefined;
+    if (added === 'occupied') {
+      throw new ServiceError(
+        'unavailable',
+        'What another account has left at this address is still being cleared; try again shortly',
+      );
+    }
     return { user: found.user, tokens: await this.#tokens(id, email, `${id}.${secret}`) };
   }
 

@@ -42,5 +42,16 @@ export const userChanges = z
 export type UserChanges = z.output<typeof userChanges>;
 
 /** A new account that is to be subscribed to notifications. */
-export const pendingSubscription = z.object({ email: z.string() });
+export const pendingSubscription = z.object({
+  email: z.string(),
+  /** Whose subscription it is, where the address is somebody else's by now. Entries of older versions have none. */
+  tenure: z.string().optional(),
+});
 export type PendingSubscription = z.output<typeof pendingSubscription>;
+
+/** Whether there is an account, and whose the address is. */
+export interface Existence {
+  exists: boolean;
+  /** A number that grows whenever somebody takes the address; '0' for nobody, or an account of older versions. */
+  tenure: string;
+}

@@ -9,10 +9,11 @@ import {
 } from '@messaging/service_kit/paging';
 import type { RequestContext } from '@messaging/service_kit/request';
 import type { Outbox } from '@messaging/service_kit/redis/outbox';
-import type { StoredUser, UserStore } from '../store/user-store.js';
+import type { Pending, StoredUser, UserStore } from '../store/user-store.js';
 import type { Limits } from './limits.js';
 import type { Passwords } from './passwords.js';
-import type { NewUser, PendingSubscription, User, UserChanges, UserRecord } from './user.js';
+import type { Departure } from './departure.js';
+import type { Existence, NewUser, PendingSubscription, User, UserChanges, UserRecord } from './user.js';
 
 const LIST = ['users'];
 const LIST_ALL_BATCH = 1_000;
@@ -21,12 +22,16 @@ const MAX_RETRY_DELAY_MS = 20;
 /** How long a sign-up waits for its subscription, which follows in any case. */
 const SUBSCRIBE_WAIT_MS = 500;
 
+/** How long a changed email or a deletion waits for what follows from it, which it does in any case. */
+const DEPARTURE_WAIT_MS = 500;
+
 /** The accounts: signing up, changing, leaving, and proving who one is. */
 export class Users {
   constructor(
     private readonly store: UserStore,
     private readonly passwords: Passwords,
     private readonly subscriptions: Outbox<PendingSubscription>,
+    private readonly departures: Outbox<Departure>,
     private readonly limits: Limits,
   ) {}
 
@@ -42,10 +47,11 @@ export class Users {
     if (await this.store.userExists(email)) throw emailTaken();
     await this.limits.signUp(context);
     const record = { name, email, password: await this.passwords.hash(password) };
-    const entryId = await this.store.createUser(record, context);
-    if (entryId === undefined) throw emailTaken();
+    const pending = await this.store.createUser(record, context);
+    if (!pending) throw emailTaken();
     // In the healthy case the user is subscribed by now, so that unsubscribing at once is not overtaken.
-    await this.subscriptions.deliverWithin(SUBSCRIBE_WAIT_MS, entryId, { email }, context.requestId);
+    const { id, entry } = pending;
+    await this.subscriptions.deliverWithin(SUBSCRIBE_WAIT_MS, id, entry, context.requestId);
     return toUser(record);
   }
 
@@ -59,12 +65,13 @@ export class Users {
   }
 
   /** Tells of each email whether an account has it, in the same order. */
-  async usersExist(emails: string[]): Promise<boolean[]> {
+  async usersExist(emails: string[]): Promise<Existence[]> {
     return this.store.usersExist(emails);
   }
 
   /**
-   * Merges `changes` into an account; everything else about it stays. A new password or email ends all of its sessions.
+   * Merges `changes` into an account; everything else about it stays. A new password or email ends all of its sessions. With a
+   * new email, all that the other services have of the user follows: in the healthy case by the time this resolves.
    *
    * @throws {ServiceError} `notFound`; `invalid` when the password is too short; `conflict` when the new email is another account's; `unavailable` when others
    *   kept changing the account until the deadline.
@@ -80,8 +87,14 @@ export class Users {
       const { record, version } = await this.#getRecord(email);
       const next = { ...record, ...changed };
       const endsSessions = next.password !== record.password || next.email !== email;
-      const { outcome } = await this.store.replaceUser(email, version, next, endsSessions);
-      if (outcome === 'replaced') return toUser(next);
+      const { outcome, departure } = await this.store.replaceUser(email, version, next, {
+        endsSessions,
+        requestId: context.requestId,
+      });
+      if (outcome === 'replaced') {
+        await this.#followUp(departure, context);
+        return toUser(next);
+      }
       if (outcome === 'taken') throw emailTaken();
       // Others have changed it in between. Waiting at random lets one of those who try again get through.
       await sleep(Math.random() * MAX_RETRY_DELAY_MS);
@@ -92,9 +105,21 @@ export class Users {
     );
   }
 
-  /** Deletes an account, and ends its sessions. @throws {ServiceError} `notFound`. */
-  async deleteUser(email: string): Promise<void> {
-    if (!(await this.store.deleteUser(email))) throw noSuchUser();
+  /**
+   * Deletes an account, and ends its sessions. All that the other services have of the user goes as well: in the healthy case by
+   * the time this resolves.
+   *
+   * @throws {ServiceError} `notFound`.
+   */
+  async deleteUser(email: string, context: RequestContext): Promise<void> {
+    const departure = await this.store.deleteUser(email, context);
+    if (!departure) throw noSuchUser();
+    await this.#followUp(departure, context);
+  }
+
+  async #followUp(departure: Pending<Departure> | undefined, { requestId }: RequestContext): Promise<void> {
+    if (!departure) return;
+    await this.departures.deliverWithin(DEPARTURE_WAIT_MS, departure.id, departure.entry, requestId);
   }
 
   /**

@@ -4,6 +4,7 @@ import { anyone, onlyServices, ownerOf } from '@messaging/service_kit/access/rul
 import { optionalEmail, requiredEmail } from '@messaging/service_kit/email';
 import { loadProto } from '@messaging/service_kit/grpc/proto';
 import { GrpcServer } from '@messaging/service_kit/grpc/server';
+import { parseInput } from '@messaging/service_kit/input';
 import type { Component } from '@messaging/service_kit/lifecycle';
 import type { Logger } from '@messaging/service_kit/log';
 import { pageSize, pageToken } from '@messaging/service_kit/paging';
@@ -18,6 +19,7 @@ const sessionRequest = z.object({ refresh_token: z.string().default('') });
 const userQuery = z.object({ email: optionalEmail });
 const accountQuery = z.object({ email: requiredEmail });
 const nothing = z.object({});
+const existenceWish = z.object({ with_tenures: z.boolean().default(false) });
 const pageQuery = z.object({ page_size: pageSize, page_token: pageToken });
 
 /** Creates the gRPC door of UserService and all that it needs, in the order to start. */
@@ -39,7 +41,14 @@ export function createGrpcApp(config: UserServiceConfig, logger: Logger): Compon
         'emails',
         optionalEmail,
         onlyServices('message_service'),
-        async (emails) => ({ exists: await users.usersExist(emails) }),
+        async (emails, { request }) => {
+          const { with_tenures } = parseInput(existenceWish, request);
+          const found = await users.usersExist(emails);
+          return {
+            exists: found.map(({ exists }) => exists),
+            ...(with_tenures && { tenures: { numbers: found.map(({ tenure }) => tenure) } }),
+          };
+        },
       );
       return {
         AuthenticateUser: unary(credentials, anyone, async ({ email, password }, context) => {

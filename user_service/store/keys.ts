@@ -10,6 +10,12 @@ export const key = {
   sessionsOf: (email: string) => `sessions_of:${email}`,
   /** Stream of the sessions that were ended, as long as a token of theirs might be shown. */
   endedSessions: 'ended_sessions',
+  /** Counts every time that somebody takes an address, or leaves one. */
+  tenureCounter: 'tenure_counter',
+  /** Hash of the tenure of every address, by email: the number of its account's beginning there. Older accounts have none. */
+  tenures: 'tenures',
+  /** Sorted set of the departures that concern an address, as JSON, by number, until all that is left there is cleared. */
+  departing: (email: string) => `departing:${email}`,
   /** JSON of the keys that tokens are signed with. */
   tokenKeys: 'token_keys',
 };

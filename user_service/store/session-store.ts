@@ -55,14 +55,20 @@ export class SessionStore {
   ) {}
 
   /**
-   * Stores a new session, provided that the account is still `version`. A user who has too many loses the oldest.
+   * Stores a new session, provided that the account is still `version`, and that nothing is left at its address by an account
+   * that had it before. A user who has too many loses the oldest.
    *
-   * @returns false, with nothing stored, when the account has changed or is gone.
+   * @returns `changed` or `occupied`, with nothing stored, where that is not so.
    */
-  async addSession(id: string, record: SessionRecord, version: string, lifetimeMs: number): Promise<boolean> {
-    const added = await this.connection.run(
+  async addSession(
+    id: string,
+    record: SessionRecord,
+    version: string,
+    lifetimeMs: number,
+  ): Promise<'added' | 'changed' | 'occupied'> {
+    return this.connection.run(
       addSessionScript,
-      [key.user(record.email), key.session(id), ...sessionKeys(record.email)],
+      [key.user(record.email), key.session(id), ...sessionKeys(record.email), key.departing(record.email)],
       [
         version,
         JSON.stringify(record),
@@ -72,9 +78,9 @@ export class SessionStore {
         MAX_SESSIONS,
         SESSION_PREFIX,
         this.tokenLifetimeMs,
+        record.email,
       ],
     );
-    return added === 1;
   }
 
   async findSession(id: string): Promise<SessionRecord | undefined> {
@@ -134,12 +140,15 @@ export class SessionStore {
 
 const addSessionScript = defineScript(
   'addSession',
-  z.number(),
+  z.enum(['added', 'changed', 'occupied']),
   `
   ${endSessionsLua}
-  local version, record, id, now, lifetime, max, prefix, token_lifetime = unpack(ARGV)
-  local session, sessions, ended = KEYS[2], KEYS[3], KEYS[4]
-  if redis.call('GET', KEYS[1]) ~= version then return 0 end
+  local version, record, id, now, lifetime, max, prefix, token_lifetime, email = unpack(ARGV)
+  local session, sessions, ended, departing = KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+  if redis.call('GET', KEYS[1]) ~= version then return 'changed' end
+  for _, departure in ipairs(redis.call('ZRANGE', departing, 0, -1)) do
+    if cjson.decode(departure).email == email then return 'occupied' end
+  end
   redis.call('SET', session, record, 'PX', lifetime)
   redis.call('ZREMRANGEBYSCORE', sessions, '-inf', now)
   redis.call('ZADD', sessions, string.format('%.0f', now + lifetime), id)
@@ -148,7 +157,7 @@ const addSessionScript = defineScript(
   if excess > 0 then
     end_sessions(sessions, ended, redis.call('ZRANGE', sessions, 0, excess - 1), prefix, token_lifetime)
   end
-  return 1
+  return 'added'
   `,
 );
 

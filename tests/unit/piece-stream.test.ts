@@ -61,9 +61,9 @@ test('what fails before the first piece is an answer like any other', async () =
 
 test('what fails later breaks the connection', async () => {
   pieces = ['[', undefined];
-  const answer = await fetch(address);
-  expect(answer.status).toBe(200);
-  await expect(answer.text()).rejects.toThrow(/terminated/);
+  // Where that comes with the first piece, there may be no answer at all.
+  const text = fetch(address).then((answer) => answer.text());
+  await expect(text).rejects.toThrow(/terminated|fetch failed/);
 });
 
 test('a caller that takes nothing is given no more than fits, and is cut off', async () => {

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 import { SkipsFail } from './tests/helpers/skips-fail.js';
 
@@ -10,6 +11,8 @@ const shared = {
 
 export default defineConfig({
   test: {
+    // Most tests wait most of the time: for processes to start, to notice, to come back.
+    maxWorkers: Math.max(3, availableParallelism() - 1),
     reporters: process.env['REQUIRE_ALL'] === '1' ? ['default', new SkipsFail()] : ['default'],
     projects: [
       { test: { ...shared, name: 'open', include: ['tests/**/*.test.ts'] } },

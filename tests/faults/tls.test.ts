@@ -192,7 +192,7 @@ describe.skipIf(openssl === undefined)(
         SendMessage: [],
         CreateNotification: ['message_service'],
         SubscribeUser: ['user_service'],
-        ListNotifications: ['frontend_service'],
+        ListNotifications: ['user_service', 'frontend_service'],
         ReceiveNotification: ['notification_service'],
         CreateNotificationsStream: ['message_service'],
         'GET /ended_sessions': ['message_service', 'notification_service', 'frontend_service'],

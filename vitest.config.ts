@@ -1,18 +1,20 @@
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 import { SkipsFail } from './tests/helpers/skips-fail.js';
+import { SlowFirst } from './tests/helpers/slow-first.js';
 
 const shared = {
   globalSetup: 'tests/global-setup.ts',
-  testTimeout: 30_000,
   // A private suite is eight Node processes, which take seconds to boot on two busy cores.
+  testTimeout: 60_000,
   hookTimeout: 60_000,
 };
 
 export default defineConfig({
   test: {
     // Most tests wait most of the time: for processes to start, to notice, to come back.
-    maxWorkers: Math.max(3, availableParallelism() - 1),
+    maxWorkers: Math.max(2, availableParallelism() - 1),
+    sequence: { sequencer: SlowFirst },
     reporters: process.env['REQUIRE_ALL'] === '1' ? ['default', new SkipsFail()] : ['default'],
     projects: [
       { test: { ...shared, name: 'open', include: ['tests/**/*.test.ts'] } },

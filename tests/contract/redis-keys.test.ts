@@ -84,7 +84,7 @@ it.each(patterns)(
     const check = async (key: string) => {
       if ((await redis(database).exists(key)) === 1) await expectContent(key);
     };
-    await Promise.all(keys.map(async (key) => vi.waitFor(async () => check(key))));
+    await Promise.all(keys.map(async (key) => vi.waitFor(async () => check(key), { timeout: 20_000 })));
   },
 );
 

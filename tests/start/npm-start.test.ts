@@ -66,7 +66,7 @@ async function waitUntilReady(run: RunningProcess): Promise<void> {
   await Promise.race([
     waitFor(() => linesOf(run).some((line) => line.startsWith('ready')), {
       what: 'npm start says ready',
-      timeoutMs: 30_000,
+      timeoutMs: 40_000,
     }),
     run.exited.then(() => {
       throw new Error(`npm start exited:\n${run.output}`);

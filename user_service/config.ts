@@ -35,7 +35,7 @@ export interface UserServiceConfig extends ProcessConfig {
   logInFailures: number | undefined;
   /** The same of one address. */
   logInFailuresPerAddress: number | undefined;
-  /** How many accounts may be made from one address within an hour; undefined for no limit. */
+  /** How many sign-ups are accepted from one address within an hour; undefined for no limit. */
   signUpsPerHour: number | undefined;
   /** The proxies whose word is taken for whom they call for. */
   trustedProxies: string[];

@@ -104,7 +104,9 @@ export class FailureDelay {
 
   /** Has an attempt not counted. */
   async withdraw(key: string): Promise<void> {
-    await this.#failures.reward(keyOf(key));
+    const { consumedPoints } = await this.#failures.reward(keyOf(key));
+    // All were forgotten meanwhile, and this one with them: it is no credit for later ones.
+    if (consumedPoints < 0) await this.#failures.penalty(keyOf(key));
   }
 
   /** Has all failures forgotten. */

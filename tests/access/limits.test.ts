@@ -235,6 +235,20 @@ describe('sign-ups', () => {
     expect((await signUpFrom(other)).status).toBe(201);
   });
 
+  test('for an email that is taken count as well: nobody finds out by the hundred who has an account', async () => {
+    const { email } = await newAccount('sought');
+    const address = newAddress();
+    const seek = async () =>
+      clients.rest
+        .frontend()
+        .post('/api/users')
+        .set('X-Forwarded-For', address)
+        .send({ ...form(), email });
+    const codes = [];
+    for (let count = 0; count < 4; count++) codes.push((await seek()).status);
+    expect(codes).toEqual([400, 400, 400, 429]);
+  });
+
   test('are counted by the connection, whatever a caller says of others', async () => {
     const codes = [];
     for (let count = 0; count < 4; count++) {

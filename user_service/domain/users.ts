@@ -43,9 +43,10 @@ export class Users {
    */
   async createUser({ email, password, name }: NewUser, context: RequestContext): Promise<User> {
     this.passwords.checkLength(password);
+    // Counts those for an email that is taken, too: else whoever wants to know who has an account may ask without end.
+    await this.limits.signUp(context);
     // Spares the hash for an email that is plainly taken; only createUser below decides.
     if (await this.store.userExists(email)) throw emailTaken();
-    await this.limits.signUp(context);
     const record = { name, email, password: await this.passwords.hash(password) };
     const pending = await this.store.createUser(record, context);
     if (!pending) throw emailTaken();

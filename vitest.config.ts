@@ -10,6 +10,9 @@ const shared = {
   hookTimeout: 60_000,
 };
 
+/** Those that a script of their folder runs, once it has started what they ask. */
+const inContainers = ['tests/compose/**/*.test.ts', 'tests/swarm/**/*.test.ts'];
+
 export default defineConfig({
   test: {
     // Most tests wait most of the time: for processes to start, to notice, to come back.
@@ -17,9 +20,12 @@ export default defineConfig({
     sequence: { sequencer: SlowFirst },
     reporters: process.env['REQUIRE_ALL'] === '1' ? ['default', new SkipsFail()] : ['default'],
     projects: [
-      { test: { ...shared, name: 'open', include: ['tests/**/*.test.ts'] } },
+      { test: { ...shared, name: 'open', include: ['tests/**/*.test.ts'], exclude: inContainers } },
       // What callers rely on holds in the required mode as well, once they show who they are.
       { test: { ...shared, name: 'required', include: ['tests/contract/**/*.test.ts'] } },
+      ...(process.env['SUITE'] === 'compose'
+        ? [{ test: { ...shared, name: 'containers', include: inContainers } }]
+        : []),
     ],
   },
 });

@@ -13,31 +13,10 @@ set -euo pipefail
 file=$(realpath -e -- "$1")
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-readonly UP_WITHIN_SECONDS=90
-readonly PROJECT=messaging-check-$$
-readonly BUF=node_modules/.bin/buf
-[[ -x $BUF ]] || { echo "$BUF is missing: run 'npm ci' first" >&2; exit 2; }
-
-compose() { docker compose --file "$file" --project-directory . --project-name "$PROJECT" "$@"; }
+files=("$file")
+PROJECT=messaging-check-$$
+source tests/compose/lib.sh
 services=$(compose config --services | sort)
-
-step() { echo "==> [$((SECONDS))s] $*"; }
-# fail REASON [SERVICE...]: the reason, and the end of those services' logs (of all where none is named).
-fail() {
-  echo "FAILED: $1" >&2
-  compose ps --all >&2 || true
-  compose logs --no-color --tail 40 "${@:2}" 2>&1 | sed 's/^\x1b\[[0-9;]*K//' >&2 || true
-  exit 1
-}
-take_down() {
-  local status=$?
-  trap - EXIT
-  compose down --volumes --remove-orphans --rmi local --timeout 5 >/dev/null 2>&1 ||
-    echo "could not take down project $PROJECT" >&2
-  exit "$status"
-}
-trap take_down EXIT
-trap 'exit 130' INT TERM
 
 has_service() { grep -qx -- "$1" <<<"$services"; }
 container_of() { compose ps --all --quiet "$1"; }
@@ -46,9 +25,6 @@ rest_doors=(user_service_api:8080 message_service_api:8181 notification_service_
 if has_service frontend_service_api; then rest_doors+=(frontend_service_api:8383); fi
 grpc_doors=(user_service_grpc:9797 message_service_grpc:9696 notification_service_grpc:9898 frontend_service_grpc:3030)
 
-get() { curl --silent --show-error --fail-with-body --max-time 10 "$@"; }
-# call PORT/SERVICE/METHOD JSON: a unary gRPC call, described by the server's reflection.
-call() { timeout 10 "$BUF" curl --protocol grpc --http2-prior-knowledge --data "$2" "http://127.0.0.1:$1"; }
 # expect WHAT SERVICE PATTERN COMMAND...: runs the command; its output has to match.
 expect() {
   local what=$1 service=$2 pattern=$3 output
@@ -56,15 +32,6 @@ expect() {
   grep -qE -- "$pattern" <<<"$output" || fail "$what: expected $pattern, got $output" "$service"
   echo "    $what"
 }
-# eventually SECONDS COMMAND...: polls until the command succeeds; what it printed last is in $last.
-eventually() {
-  local until=$((SECONDS + $1))
-  until last=$("${@:2}" 2>&1); do
-    if ((SECONDS >= until)); then return 1; fi
-    sleep 0.3
-  done
-}
-is_serving() { call "$1/grpc.health.v1.Health/Check" '{}' | grep '"SERVING"'; }
 # Plain `redis:alpine` has no health check.
 is_healthy() {
   docker inspect --format '{{if .State.Health}}{{.State.Health.Status}}{{else}}healthy{{end}}' "$(container_of "$1")" |
@@ -77,12 +44,7 @@ built_at=$SECONDS
 started=$(compose up --detach --quiet-pull 2>&1) || fail "up: $started"
 
 step 'waiting until every port serves'
-for door in "${rest_doors[@]}"; do
-  eventually "$UP_WITHIN_SECONDS" get "http://127.0.0.1:${door#*:}/readyz" || fail "$door is not ready: $last" "${door%:*}"
-done
-for door in "${grpc_doors[@]}"; do
-  eventually "$UP_WITHIN_SECONDS" is_serving "${door#*:}" || fail "$door does not serve: $last" "${door%:*}"
-done
+wait_until_served
 up_after=$((SECONDS - built_at))
 
 step 'asking every port'

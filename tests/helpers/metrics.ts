@@ -11,8 +11,8 @@ export async function readMetrics(address: string): Promise<Metrics> {
   return parseMetrics(await response.text());
 }
 
-/** https://prometheus.io/docs/instrumenting/exposition_formats/ */
-function parseMetrics(text: string): Metrics {
+/** Reads what a process tells: https://prometheus.io/docs/instrumenting/exposition_formats/ */
+export function parseMetrics(text: string): Metrics {
   const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
   return new Map(
     lines.map((line) => {

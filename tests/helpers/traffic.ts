@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Message__Output as Message } from '@messaging/proto_definitions/message_service/Message';
 import { expect } from 'vitest';
 import { z } from 'zod';
-import type { connect } from './clients.js';
+import type { Account, connect } from './clients.js';
 import { parseJson } from './expectations.js';
 import type { Suite } from './suite.js';
 import { waitFor } from './wait-for.js';
@@ -22,7 +22,7 @@ interface Acknowledged {
   content: string;
 }
 
-/** Eight senders that write to each other without pause, until they are told to end. */
+/** Eight senders that write to each other, without pause unless told, until they are told to end. */
 export class Traffic {
   readonly acknowledged: Acknowledged[] = [];
   readonly refused: unknown[] = [];
@@ -30,19 +30,27 @@ export class Traffic {
   readonly #emails: string[];
   #senders: Promise<unknown> = Promise.resolve();
 
-  /** @param door what the senders send through, where that is not what looks at the results */
+  /**
+   * @param door what the senders send through, where that is not what looks at the results
+   * @param pauseMs how long each sender waits before its next message
+   */
   constructor(
     private readonly clients: Clients,
     private readonly name: string,
     private readonly door: Clients = clients,
+    private readonly pauseMs = 0,
   ) {
     this.#emails = Array.from({ length: SENDERS }, (_, index) => `${name}${index}@example.com`);
   }
 
+  /** Who sends, and is sent to. */
+  get accounts(): readonly Account[] {
+    return this.#emails.map((email) => ({ email, password: 'secret', name: 'Sender' }));
+  }
+
   /** Signs the senders up, and has them begin. */
   async start(): Promise<void> {
-    for (const email of this.#emails) {
-      const account = { email, password: 'secret', name: 'Sender' };
+    for (const account of this.accounts) {
       await this.clients.rest.users().post('/users').send(account).expect(201);
     }
     this.#senders = Promise.all(this.#emails.map((_, index) => this.#send(index)));
@@ -112,6 +120,7 @@ export class Traffic {
         this.refused.push(error);
         await sleep(PAUSE_AFTER_REFUSAL_MS);
       }
+      if (this.pauseMs > 0) await sleep(this.pauseMs);
     }
   }
 

@@ -39,12 +39,20 @@ const channelOptions: ChannelOptions = {
   // Spreads the calls over every replica that the name resolves to, and notices new addresses within a second.
   'grpc.service_config': JSON.stringify({ loadBalancingConfig: [{ round_robin: {} }] }),
   'grpc.dns_min_time_between_resolutions_ms': 1_000,
+  // Nor does it ask the name server how to spread them.
+  'grpc.service_config_disable_resolution': 1,
   'grpc.initial_reconnect_backoff_ms': 100,
   'grpc.max_reconnect_backoff_ms': 1_000,
   // Finds out about a peer that vanished without closing its connection.
   'grpc.keepalive_time_ms': 10_000,
   'grpc.keepalive_timeout_ms': 3_000,
 };
+
+/**
+ * How often a channel that is not connected is told to be. By itself it gives up a name that does not resolve, as that of a service
+ * which is not up yet, and fails the next call.
+ */
+const RECONNECT_INTERVAL_MS = 500;
 
 /** What a peer refuses because of what it was sent. */
 const refusals = new Map<status, ErrorKind>(
@@ -77,6 +85,7 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
   readonly #timeoutMs: number;
   readonly #logger: Logger;
   readonly #streams: { close: () => void }[] = [];
+  #reconnecting: NodeJS.Timeout | undefined;
 
   /**
    * @param name the peer's name, for people
@@ -114,9 +123,11 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
 
   start(): void {
     this.#connectivity();
+    this.#reconnecting = setInterval(() => this.#connectivity(), RECONNECT_INTERVAL_MS);
   }
 
   stop(): void {
+    clearInterval(this.#reconnecting);
     for (const streams of this.#streams) streams.close();
     this.client.close();
   }

@@ -8,8 +8,9 @@ import { waitFor } from '../helpers/wait-for.js';
 
 const PROJECT = process.env['PROJECT'] ?? '';
 const REPLICAS = Number(process.env['REPLICAS']);
+const PAUSE_MS = 300;
 
-const crowd = new Crowd(inject('addresses'), REPLICAS, inject('redis'));
+const crowd = new Crowd(inject('addresses'), REPLICAS, PAUSE_MS, inject('redis'));
 afterAll(() => crowd.end());
 
 function replicasOf(name: ProcessName): Promise<string[]> {

@@ -6,9 +6,6 @@ import { signIn } from './inbox.js';
 import type { Addresses } from './suite.js';
 import { Traffic } from './traffic.js';
 
-/** How long each of a caller's eight senders waits before its next message. */
-const PAUSE_MS = 300;
-
 /** Every fourth user follows by events, as a browser does. */
 const BROWSERS = 4;
 
@@ -19,11 +16,13 @@ export class Crowd {
 
   /**
    * @param count how many callers: a balancer gives the connections of each to another replica
-   * @param redis opens a database of the suite's Redis, for looking at the results
+   * @param pauseMs how long each user waits before the next message
+   * @param redis where it is, for looking at the results; how to open a database of it, where that takes more
    */
   constructor(
     readonly addresses: Addresses,
     count: number,
+    pauseMs: number,
     redis: { host: string; port: number; databases?: (database: 0 | 1 | 2) => Redis },
   ) {
     this.#callers = Array.from({ length: count }, (_, index) => {
@@ -34,7 +33,7 @@ export class Crowd {
           new Client(address, credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1 }),
       );
       const door = { ...clients, redis: redis.databases ?? clients.redis };
-      return { door, traffic: new Traffic(door, `caller${index}-`, door, PAUSE_MS) };
+      return { door, traffic: new Traffic(door, `caller${index}-`, door, pauseMs) };
     });
   }
 
@@ -46,8 +45,9 @@ export class Crowd {
     return this.#callers.reduce((sum, { traffic }) => sum + traffic.acknowledged.length, 0);
   }
 
-  get refused(): unknown[] {
-    return this.#callers.flatMap(({ traffic }) => traffic.refused);
+  /** What callers were told whose call failed. */
+  get refused(): string[] {
+    return this.#callers.flatMap(({ traffic }) => traffic.refused.map(String));
   }
 
   /** Signs all users up, has them begin to write, and follows them. */

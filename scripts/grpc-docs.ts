@@ -90,9 +90,14 @@ function describeMethod(method: protobuf.Method, address: string): string {
   return [
     `### ${name}`,
     `${request} → ${response}`,
-    commentOf(method),
+    `${commentOf(method)}${repeatNote(method)}`,
     ...(requestStream ? [] : [example]),
   ].join('\n\n');
+}
+
+function repeatNote({ options }: protobuf.Method): string {
+  if (options?.['idempotency_level'] === 'NO_SIDE_EFFECTS') return ' *Changes nothing.*';
+  return options?.['idempotency_level'] === 'IDEMPOTENT' ? ' *A repeat changes nothing.*' : '';
 }
 
 /** Makes a message of the fields that have an example. Those of a message in it are not known to anybody yet: they have no id. */

@@ -33,13 +33,13 @@ import {
   type StreamResponse,
 } from './batch-streams.js';
 import { channelCredentials } from './credentials.js';
+import { isRepeatable, serviceConfigOf } from './repeats.js';
 import { rpcSpan, setStatus } from './spans.js';
 
 const channelOptions: ChannelOptions = {
-  // Spreads the calls over every replica that the name resolves to, and notices new addresses within a second.
-  'grpc.service_config': JSON.stringify({ loadBalancingConfig: [{ round_robin: {} }] }),
+  // Notices new addresses within a second, once there is a reason to look.
   'grpc.dns_min_time_between_resolutions_ms': 1_000,
-  // Nor does it ask the name server how to spread them.
+  // The name server is not asked how to spread the calls: that is said here.
   'grpc.service_config_disable_resolution': 1,
   'grpc.initial_reconnect_backoff_ms': 100,
   'grpc.max_reconnect_backoff_ms': 1_000,
@@ -85,6 +85,8 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
   readonly #timeoutMs: number;
   readonly #logger: Logger;
   readonly #streams: { close: () => void }[] = [];
+  /** The paths of the methods that may be called twice. */
+  readonly #repeatable: ReadonlySet<string>;
   #reconnecting: NodeJS.Timeout | undefined;
 
   /**
@@ -108,7 +110,16 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
     // https://github.com/grpc/grpc/blob/master/doc/naming.md
     const target = address.includes(',') ? `ipv4:${address}` : `dns:///${address}`;
     const { credentials, options } = channelCredentials(serviceOf(Constructor.service));
-    this.client = new Constructor(target, credentials, { ...channelOptions, ...options });
+    this.client = new Constructor(target, credentials, {
+      ...channelOptions,
+      'grpc.service_config': serviceConfigOf(Constructor.service),
+      ...options,
+    });
+    this.#repeatable = new Set(
+      Object.values(Constructor.service)
+        .filter((method) => isRepeatable(method))
+        .map(({ path }) => path),
+    );
     peerUp.add({ peer: name }, () => Number(this.isUp));
   }
 
@@ -133,7 +144,7 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
   }
 
   /**
-   * Makes a unary call.
+   * Makes a unary call. One that may be made twice is made again, up to four times in all, where the peer is not available.
    *
    * @param invoke passes `options` and `callback` to the method of the generated client
    * @throws {ServiceError} `unavailable`, `tooSlow` or `tooMany` for a peer in trouble; `internal` when the peer
@@ -234,11 +245,10 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
     const ask = async (asked: Asked<Item>[], deadline: number) => {
       const startedAt = performance.now();
       const reply = await streams.ask(toRequest(asked), deadline).catch((error: unknown) => {
-        this.#measure(
-          startedAt,
-          error instanceof ServiceError ? status[errorKinds[error.kind].grpc] : status.UNKNOWN,
-        );
-        throw error;
+        const kind = error instanceof ServiceError ? error.kind : undefined;
+        this.#measure(startedAt, kind === undefined ? status.UNKNOWN : status[errorKinds[kind].grpc]);
+        // Lost with its replica: another one can be asked the same.
+        if (kind !== 'unavailable' || !this.#repeatable.has(method.path)) throw error;
       });
       if (reply !== undefined) this.#measure(startedAt);
       return reply === undefined ? askByCall(asked, deadline) : this.#settle(method.results(reply));

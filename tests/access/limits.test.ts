@@ -36,7 +36,7 @@ beforeAll(async () => {
       user_service_grpc: { TRUST_PROXY: 'loopback' },
       frontend_service_api: { TRUST_PROXY: 'loopback' },
     },
-    twice: ['frontend_service_grpc'],
+    replicas: { frontend_service_grpc: 2 },
   });
   clients = connect(suite.addresses, suite.redis);
   await suite.waitUntilReady();
@@ -310,10 +310,7 @@ describe('watches', () => {
   test('of one user are bounded over all replicas; what ends, or dies, makes room', async () => {
     const { email } = await newAccount('watcher');
     const headers = await tokenOf(email);
-    const second = connect(
-      { ...suite.addresses, frontend_service_grpc: suite.replicaAddresses.frontend_service_grpc ?? '' },
-      suite.redis,
-    );
+    const second = connect(suite.addressesOf(2), suite.redis);
     const watch = (at: typeof clients) =>
       watchNotifications(at.channel('frontend_service_grpc'), { email }, headers);
     const isServed = async (one: ReturnType<typeof watch>) => {

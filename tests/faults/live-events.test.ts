@@ -18,14 +18,14 @@ let streams: EventStream[];
 
 beforeEach(async () => {
   suite = await Suite.start({
-    twice: ['frontend_service_grpc', 'frontend_service_api'],
+    replicas: { frontend_service_grpc: 2, frontend_service_api: 2 },
     environment: { PEER_TIMEOUT_MS: '1500' },
     processEnvironment: { frontend_service_api: { MAX_WATCHES: '4', MAX_WATCHES_PER_USER: '3' } },
   });
   clients = connect(suite.addresses, suite.redis);
   streams = [];
   await suite.waitUntilReady();
-  doors = [suite.addresses.frontend_service_api, suite.replicaAddresses.frontend_service_api ?? ''];
+  doors = [suite.addresses.frontend_service_api, suite.addressesOf(2).frontend_service_api];
   for (const account of [alice, bob]) await clients.rest.users().post('/users').send(account).expect(201);
   cookie = await signIn(doors[0], bob);
 });

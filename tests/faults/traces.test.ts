@@ -48,7 +48,7 @@ let stream: EventStream;
 
 beforeAll(async () => {
   collector = await TraceCollector.start();
-  suite = await Suite.start({ twice: ['frontend_service_grpc'], environment: collector.environment });
+  suite = await Suite.start({ replicas: { frontend_service_grpc: 2 }, environment: collector.environment });
   clients = connect(suite.addresses, suite.redis);
   await suite.waitUntilReady();
   for (const account of [alice, bob]) await clients.rest.users().post('/users').send(account).expect(201);

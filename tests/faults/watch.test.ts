@@ -15,13 +15,10 @@ let watches: NotificationWatch[];
 beforeEach(async () => {
   suite = await Suite.start({
     processes: ['notification_service_grpc', 'frontend_service_grpc'],
-    twice: ['frontend_service_grpc'],
+    replicas: { frontend_service_grpc: 2 },
     environment: { REDIS_TIMEOUT_MS: '1000' },
   });
-  doors = [
-    connect(suite.addresses, suite.redis),
-    connect({ ...suite.addresses, ...suite.replicaAddresses }, suite.redis),
-  ];
+  doors = [connect(suite.addresses, suite.redis), connect(suite.addressesOf(2), suite.redis)];
   watches = [];
   await suite.waitUntilReady();
 });

@@ -37,22 +37,38 @@ export interface SuiteOptions {
   serviceKeysFolder?: string;
   /** Has all of them speak TLS, with the certificates in this folder; this process asks for their health as the operator. */
   tlsFolder?: string;
-  /** Has a second replica of these processes; the others know both. */
-  twice?: readonly ProcessName[];
+  /** How many replicas these processes have; the others know all of them. One of each unless told. */
+  replicas?: Partial<Record<ProcessName, number>>;
+  /** Has every process, gRPC or REST, serve its metrics: see `metricsAddresses`. */
+  metrics?: boolean;
   /** `none` leaves Redis away until `suite.redis.start()`; `running` unless told. */
   redis?: 'running' | 'none';
   /** More of what Redis is to be told, as in redis.conf, once its port is known. */
   redisOptions?: (port: number) => Record<string, string>;
 }
 
+/** One more process of a kind; the first one has the number 1. */
+interface PlannedReplica {
+  name: ProcessName;
+  number: number;
+  port: number;
+}
+
+interface Replica {
+  name: ProcessName;
+  number: number;
+  address: string;
+  running: RunningProcess;
+}
+
 /** A suite of one's own on free ports, or a part of it, for tests that break things. */
 export class Suite {
   readonly redis: SuiteRedis;
   readonly addresses: Addresses;
-  /** `host:port` of the second replicas. */
-  readonly replicaAddresses: Partial<Addresses> = {};
   readonly #processes = new Map<ProcessName, RunningProcess>();
-  readonly #replicas = new Map<ProcessName, RunningProcess>();
+  /** Those beside the first ones. */
+  readonly #replicas: Replica[] = [];
+  readonly #metricsAddresses = new Map<ProcessName, string[]>();
 
   private constructor(
     private readonly layout: Layout,
@@ -72,18 +88,18 @@ export class Suite {
     const suite = new Suite(layout, await mkdtemp(join(tmpdir(), 'messaging-suite-')), redisOptions);
     try {
       if (options.redis !== 'none') await suite.redis.start();
-      const replicas = await suite.#planReplicas(options.twice ?? []);
-      const environmentFor = (name: ProcessName) => ({
+      const names = options.processes ?? suiteProcesses.map((process) => process.name);
+      const plan = await suite.#planReplicas(options.replicas ?? {});
+      const environmentFor = async (name: ProcessName) => ({
         // All tests sign up from one address.
         ...(options.serviceKeysFolder !== undefined && { AUTH_MODE: 'required', SIGN_UPS_PER_HOUR: '0' }),
-        ...suite.#replicaEnvironment(),
+        ...suite.#replicaEnvironment(plan),
+        ...(options.metrics && { METRICS_PORT: await suite.#findMetricsPort(name) }),
         ...options.environment,
         ...options.processEnvironment?.[name],
       });
-      for (const { name, port } of replicas) suite.#startReplica(name, port, environmentFor(name));
-      for (const name of options.processes ?? suiteProcesses.map((process) => process.name)) {
-        suite.startProcess(name, environmentFor(name));
-      }
+      for (const name of names) suite.startProcess(name, await environmentFor(name));
+      for (const replica of plan) suite.#startReplica(replica, await environmentFor(replica.name));
     } catch (error) {
       await suite.stop().catch(() => {});
       throw error;
@@ -99,11 +115,21 @@ export class Suite {
     return running;
   }
 
-  /** The second replica of a process. @throws when there is none. */
-  replica(name: ProcessName): RunningProcess {
-    const running = this.#replicas.get(name);
-    if (!running) throw new Error(`${name} has no second replica in this suite`);
+  /** A replica of a process, the second unless told. @throws when there is none. */
+  replica(name: ProcessName, number = 2): RunningProcess {
+    const running = number === 1 ? this.#processes.get(name) : this.#findReplica(name, number)?.running;
+    if (!running) throw new Error(`${name} has no replica ${number} in this suite`);
     return running;
+  }
+
+  /** `host:port` of every process, where it has so many of the replica with that number, 2 for the second. */
+  addressesOf(number: number): Addresses {
+    return forEveryProcess(({ name }) => this.#findReplica(name, number)?.address ?? this.addresses[name]);
+  }
+
+  /** `host:port` where each replica of a process tells its metrics. */
+  metricsAddresses(name: ProcessName): readonly string[] {
+    return this.#metricsAddresses.get(name) ?? [];
   }
 
   /** @throws when it was not started. */
@@ -115,7 +141,7 @@ export class Suite {
 
   /** Every process that was started, replicas included. */
   get running(): RunningProcess[] {
-    return [...this.#processes.values(), ...this.#replicas.values()];
+    return [...this.#processes.values(), ...this.#replicas.map(({ running }) => running)];
   }
 
   /**
@@ -127,11 +153,7 @@ export class Suite {
     try {
       const all = [
         ...[...this.#processes].map(([name, running]) => ({ name, running, address: this.addresses[name] })),
-        ...[...this.#replicas].map(([name, running]) => ({
-          name,
-          running,
-          address: this.replicaAddresses[name] ?? '',
-        })),
+        ...this.#replicas,
       ];
       await Promise.all(
         all.map(({ name, running, address }) =>
@@ -157,15 +179,14 @@ export class Suite {
    * @throws when a process that still ran does not exit with 0.
    */
   async stop(): Promise<void> {
-    const running = [...this.#processes.values(), ...this.#replicas.values()].filter(
-      ({ isRunning }) => isRunning,
-    );
     const exits = await Promise.all(
-      running.map(async (process) => {
-        process.kill('SIGCONT');
-        process.kill('SIGTERM');
-        return { name: process.name, ...(await process.exited) };
-      }),
+      this.running
+        .filter(({ isRunning }) => isRunning)
+        .map(async (process) => {
+          process.kill('SIGCONT');
+          process.kill('SIGTERM');
+          return { name: process.name, ...(await process.exited) };
+        }),
     );
     await this.redis.stop();
     await rm(this.folder, { recursive: true });
@@ -189,14 +210,16 @@ export class Suite {
     });
   }
 
-  async #planReplicas(names: readonly ProcessName[]) {
-    const replicas = await Promise.all(names.map(async (name) => ({ name, port: await findFreePort() })));
-    for (const { name, port } of replicas) this.replicaAddresses[name] = `${this.layout.host}:${port}`;
-    return replicas;
+  async #planReplicas(counts: Partial<Record<ProcessName, number>>): Promise<PlannedReplica[]> {
+    const more = suiteProcesses.flatMap(({ name }) =>
+      Array.from({ length: (counts[name] ?? 1) - 1 }, (_, index) => ({ name, number: index + 2 })),
+    );
+    const ports = await findFreePorts(more.length);
+    return more.map((replica) => ({ ...replica, port: ports.pop() ?? 0 }));
   }
 
-  /** Tells every process of both replicas of its peers. */
-  #replicaEnvironment(): Record<string, string> {
+  /** Tells every process of all replicas of its peers. */
+  #replicaEnvironment(plan: readonly PlannedReplica[]): Record<string, string> {
     const peers = {
       USER_SERVICE_ADDRESS: 'user_service_grpc',
       MESSAGE_SERVICE_ADDRESS: 'message_service_grpc',
@@ -205,23 +228,33 @@ export class Suite {
     } as const;
     return Object.fromEntries(
       Object.entries(peers).flatMap(([variable, name]) => {
-        const second = this.replicaAddresses[name];
-        return second === undefined ? [] : [[variable, `${this.addresses[name]},${second}`]];
+        const more = plan.filter((replica) => replica.name === name);
+        if (more.length === 0) return [];
+        const all = [this.addresses[name], ...more.map(({ port }) => `${this.layout.host}:${port}`)];
+        return [[variable, all.join(',')]];
       }),
     );
   }
 
-  #startReplica(name: ProcessName, port: number, environment: Record<string, string>): void {
-    this.#replicas.set(
-      name,
-      this.#run(name, { ...environment, GRPC_PORT: String(port), REST_PORT: String(port) }),
-    );
+  async #findMetricsPort(name: ProcessName): Promise<string> {
+    const port = String(await findFreePort());
+    const known = this.#metricsAddresses.get(name) ?? [];
+    this.#metricsAddresses.set(name, [...known, `${this.layout.host}:${port}`]);
+    return port;
+  }
+
+  #startReplica({ name, number, port }: PlannedReplica, environment: Record<string, string>): void {
+    const ports = { GRPC_PORT: String(port), REST_PORT: String(port) };
+    const running = this.#run(name, { ...environment, ...ports });
+    this.#replicas.push({ name, number, running, address: `${this.layout.host}:${port}` });
+  }
+
+  #findReplica(name: ProcessName, number: number): Replica | undefined {
+    return this.#replicas.find((replica) => replica.name === name && replica.number === number);
   }
 
   #describeOutput(): string {
-    const outputs = [...this.#processes.values(), ...this.#replicas.values()].map(
-      ({ name, output }) => `--- ${name}\n${output}`,
-    );
+    const outputs = this.running.map(({ name, output }) => `--- ${name}\n${output}`);
     return `Output:\n${outputs.join('\n')}`;
   }
 }

@@ -25,10 +25,10 @@ const crowd = new Crowd(inject('addresses'), REPLICAS, PAUSE_MS, {
   ...redis,
   databases: (database) => databases[database] ?? expect.fail(),
 });
-let restLoad: RestLoad | undefined;
+const restLoad = new RestLoad(crowd.addresses);
 
 afterAll(async () => {
-  await restLoad?.end();
+  await restLoad.end();
   await crowd.end();
   for (const database of databases) database.disconnect();
 });
@@ -73,7 +73,7 @@ async function waitForOthers(name: ProcessName, gone: readonly string[]): Promis
 
 test('every service is replaced under load without a failed call; what does not start is taken back; who is killed is replaced', async () => {
   await crowd.start();
-  restLoad = new RestLoad(crowd.addresses, crowd.emails);
+  await restLoad.start();
   await crowd.waitForMore(50);
   report('start');
   expectNoneFailed();
@@ -114,16 +114,19 @@ test('every service is replaced under load without a failed call; what does not 
   report('kill');
 
   await restLoad.end();
+  const conversation = `conversation:${restLoad.sender}:${restLoad.receiver}`;
+  const stored = await databases[1]?.hget(conversation, 'message_count');
+  expect(Number(stored)).toBeGreaterThanOrEqual(restLoad.sent);
   await crowd.expectNothingLost();
 }, 900_000);
 
 function expectNoneFailed(): void {
-  expect({ refused: crowd.refused, failed: restLoad?.failed }).toEqual({ refused: [], failed: [] });
+  expect({ refused: crowd.refused, failed: restLoad.failed }).toEqual({ refused: [], failed: [] });
 }
 
 function report(after: string): void {
   console.log(
     `after the ${after}: ${crowd.acknowledged} messages acknowledged, ${crowd.refused.length} refused; ` +
-      `${restLoad?.answered} REST requests answered, ${restLoad?.failed.length} failed`,
+      `${restLoad.answered} REST requests answered, ${restLoad.sent} messages among them, ${restLoad.failed.length} failed`,
   );
 }

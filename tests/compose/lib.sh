@@ -36,6 +36,12 @@ eventually() {
     sleep 0.3
   done
 }
+# Fetches the balancer's image, or makes one of Debian's packages where it can't be had.
+have_balancer() {
+  local image=haproxy:3.2-alpine
+  docker image inspect "$image" >/dev/null 2>&1 || docker pull --quiet "$image" >/dev/null 2>&1 ||
+    docker build --quiet --tag "$image" - <tests/compose/haproxy.Dockerfile >/dev/null
+}
 is_serving() { call "$1/grpc.health.v1.Health/Check" '{}' | grep '"SERVING"'; }
 # Waits until every door of rest_doors and grpc_doors, NAME:PORT each, serves.
 wait_until_served() {

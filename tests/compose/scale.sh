@@ -17,6 +17,7 @@ rest_doors=(user_service_api:8080 message_service_api:8181 notification_service_
 grpc_doors=(user_service_grpc:9797 message_service_grpc:9696 notification_service_grpc:9898 frontend_service_grpc:3030)
 
 step "building and starting $REPLICAS of each"
+have_balancer || fail "the balancer's image"
 compose build --quiet || fail 'the build'
 built_at=$SECONDS
 started=$(compose up --detach --quiet-pull 2>&1) || fail "up: $started"

@@ -1,10 +1,11 @@
 import { Client, credentials } from '@grpc/grpc-js';
 import type { Redis } from 'ioredis';
-import { connect } from './clients.js';
+import { type Account, connect } from './clients.js';
 import { Follower } from './follower.js';
 import { signIn } from './inbox.js';
 import type { Addresses } from './suite.js';
 import { Traffic } from './traffic.js';
+import { waitFor } from './wait-for.js';
 
 /** Every fourth user follows by events, as a browser does. */
 const BROWSERS = 4;
@@ -58,7 +59,7 @@ export class Crowd {
         const { frontend_service_api } = this.addresses;
         const follower =
           index % BROWSERS === 0
-            ? Follower.byEvents(frontend_service_api, await signIn(frontend_service_api, account))
+            ? Follower.byEvents(frontend_service_api, await this.#signIn(account))
             : Follower.byWatch(door.channel('frontend_service_grpc'), account.email);
         this.#followers.set(account.email, follower);
       }
@@ -84,5 +85,13 @@ export class Crowd {
     await Promise.all([...this.#followers.values()].map((follower) => follower.end()));
     await Promise.all(this.#callers.map(({ traffic }) => traffic.end()));
     for (const { door } of this.#callers) door.close();
+  }
+
+  /** What has just started may be slow at first. */
+  async #signIn(account: Account): Promise<string> {
+    return waitFor(() => signIn(this.addresses.frontend_service_api, account), {
+      what: `${account.email} is signed in`,
+      timeoutMs: 60_000,
+    });
   }
 }

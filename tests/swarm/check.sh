@@ -39,6 +39,7 @@ no_container() { [[ -z $(docker ps --quiet --filter "label=com.docker.stack.name
 has_all_replicas() { ! docker service ls --format '{{.Replicas}}' | grep -vE '^([0-9]+)/\1( |$)'; }
 
 step 'building the images'
+have_balancer || fail "the balancer's image"
 compose build --quiet || fail 'the build'
 for image in "${images[@]}"; do docker tag "messaging/$image:$TAG" "messaging/$image:$NEXT_TAG"; done
 

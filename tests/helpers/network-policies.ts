@@ -49,12 +49,13 @@ export class NetworkPolicies {
       .map((object) => networkPolicy.parse(object));
   }
 
-  /** Whether a connection is let out where it begins, and in where it ends. */
+  /** Whether a connection comes about: it takes both. */
   allow(from: End, to: End, number: number): boolean {
-    return this.#letsOut(from, to, number) && this.#letsIn(from, to, number);
+    return this.letsOut(from, to, number) && this.letsIn(from, to, number);
   }
 
-  #letsOut(from: End, to: End, number: number): boolean {
+  /** Whether it is let out where it begins. */
+  letsOut(from: End, to: End, number: number): boolean {
     const applying = this.#applyingTo(from, 'Egress');
     if (applying.length === 0) return true;
     return applying.some(({ spec }) =>
@@ -62,7 +63,8 @@ export class NetworkPolicies {
     );
   }
 
-  #letsIn(from: End, to: End, number: number): boolean {
+  /** Whether it is let in where it ends. */
+  letsIn(from: End, to: End, number: number): boolean {
     const applying = this.#applyingTo(to, 'Ingress');
     if (applying.length === 0) return true;
     return applying.some(({ spec }) =>
@@ -90,8 +92,7 @@ function isPeer({ podSelector, namespaceSelector, ipBlock }: z.output<typeof pee
 
 function hasPort(ports: z.output<typeof port>[], to: End, number: number): boolean {
   return ports.some(
-    ({ port: allowed }) =>
-      (typeof allowed === 'string' ? (to.ports?.get(allowed) ?? undefined) : allowed) === number,
+    ({ port: allowed }) => (typeof allowed === 'string' ? to.ports?.get(allowed) : allowed) === number,
   );
 }
 

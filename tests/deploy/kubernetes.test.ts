@@ -342,6 +342,19 @@ describe.skipIf(kubectl === undefined || openssl === undefined)('deploy/kubernet
       }
     });
 
+    test('names and labels are of the kind that Kubernetes takes', () => {
+      for (const { metadata } of deployment.objects) {
+        expect(metadata.name).toMatch(/^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$/);
+        for (const [key, value] of Object.entries(labels.parse(metadata['labels'] ?? {}))) {
+          expect(key).toMatch(/^([a-z0-9]([-a-z0-9.]*[a-z0-9])?\/)?[A-Za-z0-9][-\w.]{0,62}$/);
+          expect(value).toMatch(/^([A-Za-z0-9]([-\w.]{0,61}[A-Za-z0-9])?)?$/);
+        }
+      }
+      for (const own of deployment.workloads) {
+        for (const port of endOf(own).ports.keys()) expect(port).toMatch(/^[a-z]{1,15}$/);
+      }
+    });
+
     test('accounts are there, and nobody else sees their tokens', () => {
       const accounts = deployment.of('ServiceAccount').map(({ metadata }) => metadata.name);
       for (const { spec } of deployment.workloads) {

@@ -44,8 +44,13 @@ export class MetricsServer implements Component {
 }
 
 async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-  if (request.url !== '/metrics' || request.method !== 'GET') {
-    response.writeHead(404).end('There is nothing here but GET /metrics\n');
+  if (request.method !== 'GET' || !['/metrics', '/healthz'].includes(request.url ?? '')) {
+    response.writeHead(404).end('There is nothing here but GET /metrics and GET /healthz\n');
+    return;
+  }
+  if (request.url === '/healthz') {
+    // That the process lives, whatever it lacks: a gRPC door has no other way to tell the two apart.
+    response.writeHead(200).end('alive\n');
     return;
   }
   response.writeHead(200, { 'Content-Type': registry.contentType }).end(await registry.metrics());

@@ -233,6 +233,9 @@ describe('the metrics', () => {
     await expectSeries('message_service_grpc', 'redis_up{database="1"}', (up) => up === 0);
     const metrics = await read('message_service_grpc');
     expect(metrics.has('outbox_entries{stream="outbox:notify"}')).toBe(false);
+    // It lives, whatever it lacks: whoever looks after it must not take the one for the other.
+    const { status: alive } = await fetch(`http://${addressOfMetrics('message_service_grpc')}/healthz`);
+    expect(alive).toBe(200);
     await suite.redis.start();
     await expectSeries('message_service_grpc', 'redis_up{database="1"}', (up) => up === 1);
     await expectSeries(

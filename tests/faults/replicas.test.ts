@@ -265,7 +265,7 @@ describe('three replicas of each process', () => {
           await running.restart();
           await waitFor(async () => ((await readShares())[name][number - 1] ?? 0) > 0, {
             what: `replica ${number} of ${name} is used again`,
-            timeoutMs: 20_000,
+            timeoutMs: 40_000,
           });
         }
       }
@@ -274,7 +274,7 @@ describe('three replicas of each process', () => {
     } finally {
       await traffic.end();
     }
-  }, 120_000);
+  }, 240_000);
 
   test('lose one of each that is killed, and nothing else: what may be asked twice is asked of another', async () => {
     const staying = new Traffic(replicas[0], 'staying');
@@ -293,5 +293,5 @@ describe('three replicas of each process', () => {
     } finally {
       await Promise.all([staying.end(), leaving.end()]);
     }
-  }, 120_000);
+  }, 240_000);
 });

@@ -13,28 +13,30 @@ export class Follower {
   readonly #end = new AbortController();
   #earlier: string[] = [];
   #current: () => string[] = () => [];
+  #disconnect = () => {};
   readonly #following: Promise<void>;
 
-  private constructor(follow: (after: string, follower: Follower, signal: AbortSignal) => Promise<void>) {
+  private constructor(follow: (after: string, follower: Follower) => Promise<void>) {
     this.#following = this.#follow(follow);
   }
 
   /** Follows by `WatchNotifications`. */
   static byWatch(channel: Client, email: string): Follower {
-    return new Follower(async (after_id, follower, signal) => {
+    return new Follower(async (after_id, follower) => {
       const watch = watchNotifications(channel, { email, after_id });
       follower.#current = () => idsShown(watch);
-      signal.addEventListener('abort', () => watch.cancel(), { once: true });
+      follower.#disconnect = () => watch.cancel();
       await watch.ended;
     });
   }
 
   /** Follows by the events that a browser gets. */
   static byEvents(address: string, cookie: string): Follower {
-    return new Follower(async (after, follower, signal) => {
+    return new Follower(async (after, follower) => {
       const stream = await EventStream.open(address, cookie, after);
       follower.#current = () => stream.notificationIds.map((id = '') => id);
-      signal.addEventListener('abort', () => stream.close(), { once: true });
+      follower.#disconnect = () => stream.close();
+      if (follower.#end.signal.aborted) stream.close();
       await stream.ended;
     });
   }
@@ -52,16 +54,15 @@ export class Follower {
 
   async end(): Promise<void> {
     this.#end.abort();
+    this.#disconnect();
     await this.#following;
   }
 
-  async #follow(
-    follow: (after: string, follower: Follower, signal: AbortSignal) => Promise<void>,
-  ): Promise<void> {
+  async #follow(follow: (after: string, follower: Follower) => Promise<void>): Promise<void> {
     const { signal } = this.#end;
     while (!signal.aborted) {
       // Nobody there at the moment: it tries again.
-      await follow(this.ids.at(-1) ?? '0', this, signal).catch(() => {});
+      await follow(this.ids.at(-1) ?? '0', this).catch(() => {});
       this.#earlier = this.ids;
       this.#current = () => [];
       await sleep(PAUSE_MS, undefined, { signal }).catch(() => {});

@@ -18,6 +18,7 @@ import {
   portVariableOf,
   readLayout,
   readOperatorTls,
+  readRedisConfig,
   ROOT_FOLDER,
   suiteProcesses,
 } from './suite.js';
@@ -41,13 +42,18 @@ class StartError extends Error {
 /** What the person at the terminal asked for. */
 interface Settings {
   layout: Layout;
-  /** Where a Redis of our own keeps its data; undefined where REDIS_HOST names another Redis. */
+  /** Where a Redis of our own keeps its data; undefined where a variable names another Redis. */
   redisFolder: string | undefined;
   appendfsync: Appendfsync;
 }
 
 function readSettings(environment: NodeJS.ProcessEnv): Settings {
   const layout = readLayout(environment);
+  if (readRedisConfig(environment).database !== undefined) {
+    throw new ConfigError(
+      'REDIS_URL names a database, and all services would get the same one: leave the number behind the / out, and each takes its own',
+    );
+  }
   const { REDIS_APPENDFSYNC } = readEnvironment(
     { REDIS_APPENDFSYNC: variable.choice(APPENDFSYNC_CHOICES, 'always') },
     environment,
@@ -55,9 +61,10 @@ function readSettings(environment: NodeJS.ProcessEnv): Settings {
   return {
     layout,
     // A folder for each port: two servers that write into the same one would destroy its data.
-    redisFolder: environment['REDIS_HOST']
-      ? undefined
-      : resolve(ROOT_FOLDER, environment['DATA_FOLDER'] || '.data', `redis-${layout.redis.port}`),
+    redisFolder:
+      environment['REDIS_HOST'] || layout.isRedisElsewhere
+        ? undefined
+        : resolve(ROOT_FOLDER, environment['DATA_FOLDER'] || '.data', `redis-${layout.redis.port}`),
     appendfsync: REDIS_APPENDFSYNC,
   };
 }

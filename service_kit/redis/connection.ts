@@ -4,6 +4,7 @@ import { z } from 'zod';
 import type { RedisConfig, SentinelConfig } from '../config.js';
 import type { Component, VitalDependency } from '../lifecycle.js';
 import { Coalescer } from '../coalescer.js';
+import { ServiceError } from '../errors.js';
 import type { Logger } from '../log.js';
 import { redisCommandSeconds, redisUp } from '../metrics.js';
 import { type SpanOptions, tracing } from '../tracing.js';
@@ -58,11 +59,8 @@ const PROBE_INTERVAL_MS = 1_000;
 const MAX_RECONNECT_DELAY_MS = 1_000;
 const DISCONNECT_TIMEOUT_MS = 500;
 
-/**
- * How many batches that wait for replicas are under way at once: the last of them is answered in time even when none of the
- * replicas follows.
- */
-const MAX_WAITING_BATCHES = 2;
+/** Which part of what a command may take replicas may take: less than all, so that it is they who are said to be missing. */
+const WAIT_PART = 1 / 3;
 
 /** A replica reports how far it is once a second; one that is silent for longer can't be waited for. */
 const MAX_REPLICA_LAG_SECONDS = 2;
@@ -121,11 +119,10 @@ export class RedisConnection implements Component, VitalDependency {
     this.#acknowledged = this.#scripts;
     if (waitReplicas > 0) {
       const writer = this.#open();
-      const wait = { replicas: waitReplicas, timeoutMs: Math.ceil(timeoutMs / (MAX_WAITING_BATCHES + 1)) };
+      const wait = { replicas: waitReplicas, timeoutMs: Math.ceil(timeoutMs * WAIT_PART) };
       this.#writer = writer;
       this.#acknowledged = new Coalescer({
         ...options,
-        maxBatchesInFlight: MAX_WAITING_BATCHES,
         send: async (calls) => this.#noteReplicas(await runScripts(writer, calls, wait)),
       });
     }
@@ -175,6 +172,9 @@ export class RedisConnection implements Component, VitalDependency {
    *   stored all the same, unless that was known before.
    */
   async run<Reply>(script: Script<Reply>, keys: string[], args: (string | number)[]): Promise<Reply> {
+    if (this.owner !== undefined && !this.#isOurs) {
+      throw new ServiceError('unavailable', 'Redis is not available at the moment; try again shortly');
+    }
     if (script.acknowledges && this.#lacksReplicas) throw new TooFewReplicasError();
     const scripts = script.acknowledges ? this.#acknowledged : this.#scripts;
     const call = { script, keys, args };
@@ -210,13 +210,18 @@ export class RedisConnection implements Component, VitalDependency {
     for (const client of this.#clients) {
       client.removeAllListeners('close');
       await client.quit().catch(() => {});
-      // Those to the Sentinels remain.
-      client.disconnect();
+      // Else those to the Sentinels remain.
+      if (this.#config.sentinel) client.disconnect();
     }
   }
 
   get #clients(): Redis[] {
     return this.#writer ? [this.client, this.#writer] : [this.client];
+  }
+
+  /** @NOTE ioredis gives up for good where it is told to while it is looking for Redis. */
+  #reconnect(): void {
+    for (const client of this.#clients) if (client.status === 'ready') client.disconnect(true);
   }
 
   async #begin(): Promise<void> {
@@ -226,7 +231,7 @@ export class RedisConnection implements Component, VitalDependency {
       this.#reportFailure(
         `database ${this.#database} belongs to ${owner}, and services must not share one: have REDIS_URL of each name another number behind the /, or another Redis`,
       );
-      for (const client of this.#clients) client.disconnect(true);
+      this.#reconnect();
       return;
     }
     this.#isOurs = true;
@@ -250,7 +255,7 @@ export class RedisConnection implements Component, VitalDependency {
     const replication = await measure('ping', async () => this.#askForReplication()).catch(() => undefined);
     if (replication !== undefined && isReplica(replication)) {
       this.#reportFailure('it is a replica, which takes no writes: it may have been the primary until now');
-      for (const client of this.#clients) client.disconnect(true);
+      this.#reconnect();
       return;
     }
     if (replication !== undefined) this.#lookForReplicas(replication);

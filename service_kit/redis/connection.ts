@@ -146,6 +146,8 @@ export class RedisConnection implements Component, VitalDependency {
     let sentinelFailure = '';
     client.on('sentinelError', (error: Error) => (sentinelFailure = error.message));
     client.on('close', () => this.#set(false));
+    // ioredis gives up for good where the Sentinels announce a new primary while it is asking them for it.
+    client.on('end', () => setTimeout(() => this.#connect(client), reconnectDelayMs(1)));
     client.on('error', (error: Error) => {
       // How long it waits until it asks them again differs each time.
       const isOfSentinels = error.message.startsWith('All sentinels are unreachable');
@@ -199,16 +201,20 @@ export class RedisConnection implements Component, VitalDependency {
 
   start(): void {
     this.#logger.info({ redis: this.#address }, 'connecting to Redis');
-    // A first failure is followed by retries; the `error` handler above has logged it.
-    for (const client of this.#clients) client.connect().catch(() => {});
+    for (const client of this.#clients) this.#connect(client);
     // A Redis that hangs keeps its connections open: only an answer proves that it lives.
     this.#probe = setInterval(() => void this.#check(), PROBE_INTERVAL_MS);
+  }
+
+  /** A first failure is followed by retries; the `error` handler has logged it. */
+  #connect(client: Redis): void {
+    client.connect().catch(() => {});
   }
 
   async stop(): Promise<void> {
     clearInterval(this.#probe);
     for (const client of this.#clients) {
-      client.removeAllListeners('close');
+      client.removeAllListeners('close').removeAllListeners('end');
       await client.quit().catch(() => {});
       // Else those to the Sentinels remain.
       if (this.#config.sentinel) client.disconnect();
@@ -219,7 +225,6 @@ export class RedisConnection implements Component, VitalDependency {
     return this.#writer ? [this.client, this.#writer] : [this.client];
   }
 
-  /** @NOTE ioredis gives up for good where it is told to while it is looking for Redis. */
   #reconnect(): void {
     for (const client of this.#clients) if (client.status === 'ready') client.disconnect(true);
   }

@@ -59,8 +59,11 @@ const PROBE_INTERVAL_MS = 1_000;
 const MAX_RECONNECT_DELAY_MS = 1_000;
 const DISCONNECT_TIMEOUT_MS = 500;
 
-/** Which part of what a command may take replicas may take: less than all, so that it is they who are said to be missing. */
-const WAIT_PART = 1 / 3;
+/**
+ * How many batches that wait for replicas are under way at once. They wait in turn: were there more, or might each take longer, the
+ * last ones would run out of time before they are told that it is the replicas that are missing.
+ */
+const MAX_WAITING_BATCHES = 4;
 
 /** A replica reports how far it is once a second; one that is silent for longer can't be waited for. */
 const MAX_REPLICA_LAG_SECONDS = 2;
@@ -119,10 +122,11 @@ export class RedisConnection implements Component, VitalDependency {
     this.#acknowledged = this.#scripts;
     if (waitReplicas > 0) {
       const writer = this.#open();
-      const wait = { replicas: waitReplicas, timeoutMs: Math.ceil(timeoutMs * WAIT_PART) };
+      const wait = { replicas: waitReplicas, timeoutMs: Math.ceil(timeoutMs / (MAX_WAITING_BATCHES + 1)) };
       this.#writer = writer;
       this.#acknowledged = new Coalescer({
         ...options,
+        maxBatchesInFlight: MAX_WAITING_BATCHES,
         send: async (calls) => this.#noteReplicas(await runScripts(writer, calls, wait)),
       });
     }

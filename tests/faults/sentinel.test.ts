@@ -30,8 +30,8 @@ beforeAll(async () => {
     environment: {
       ...watched.environment,
       REDIS_WAIT_REPLICAS: '1',
-      REDIS_TIMEOUT_MS: '1000',
-      PEER_TIMEOUT_MS: '1500',
+      REDIS_TIMEOUT_MS: '2000',
+      PEER_TIMEOUT_MS: '3000',
     },
   });
   await suite.waitUntilReady();

@@ -34,7 +34,7 @@ beforeAll(async () => {
       PEER_TIMEOUT_MS: '3000',
     },
   });
-  await suite.waitUntilReady();
+  await suite.waitUntilReady(50_000);
 });
 
 afterAll(async () => {
@@ -87,8 +87,7 @@ test('a primary that is killed under load: nothing acknowledged is lost, and all
   expect(messages).not.toHaveLength(0);
   expect((await clients.rest.users().get('/readyz')).status).toBe(200);
 
-  await old.start();
-  await watched.waitUntilReplica(old);
+  await watched.restartAsReplica(old);
   await traffic.waitForMore(150);
   expectClearRefusals(traffic);
   primaryAddress.port = watched.other(old).port;

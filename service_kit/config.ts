@@ -388,34 +388,40 @@ function forbid(variables: RedisVariables, name: string, others: (keyof RedisVar
 
 const REDIS_URL_EXAMPLE = 'redis://user:password@host:6379';
 
+function badRedisUrl(what: string): ConfigError {
+  return new ConfigError(
+    `REDIS_URL can not be used: ${what}, for example REDIS_URL=${REDIS_URL_EXAMPLE} or, encrypted, rediss://`,
+  );
+}
+
 /** @throws {ConfigError} that says nothing of what the URL holds. */
 function parseRedisUrl(text: string) {
-  const refuse = (what: string) =>
-    new ConfigError(
-      `REDIS_URL can not be used: ${what}, for example REDIS_URL=${REDIS_URL_EXAMPLE} or, encrypted, rediss://`,
-    );
-  if (!/^rediss?:\/\//.test(text)) throw refuse('expected an address that begins with redis:// or rediss://');
+  if (!/^rediss?:\/\//.test(text))
+    throw badRedisUrl('expected an address that begins with redis:// or rediss://');
   const url = URL.canParse(text) ? new URL(text) : undefined;
   // What follows a # or ? that was not written as %23 or %3F is not a part of the password any more.
   if (url === undefined || url.search !== '' || url.hash !== '') {
-    throw refuse(
+    throw badRedisUrl(
       'expected user:password@host:port behind redis://, the port from 1 to 65535, and other characters of user and password than letters and digits written as % and two hexadecimal digits (%40 for @)',
     );
   }
   const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
-  if (!HOST.test(host)) throw refuse('expected a host name or an IP address behind redis:// and the @');
+  if (!HOST.test(host)) throw badRedisUrl('expected a host name or an IP address behind redis:// and the @');
   const port = url.port === '' ? REDIS_PORT : Number(url.port);
-  if (port === 0) throw refuse('expected a port number from 1 to 65535');
+  if (port === 0) throw badRedisUrl('expected a port number from 1 to 65535');
   const database = /^\/?(\d{0,4})$/.exec(url.pathname)?.[1];
-  if (database === undefined) throw refuse('expected nothing but the number of a database behind the /');
+  if (database === undefined) throw badRedisUrl('expected nothing but the number of a database behind the /');
   const [username, password] = [url.username, url.password].map((part) => {
     try {
       return decodeURIComponent(part) || undefined;
     } catch {
-      throw refuse('expected each % of user and password to be followed by two hexadecimal digits (%25 for % itself)');
+      throw badRedisUrl(
+        'expected each % of user and password to be followed by two hexadecimal digits (%25 for % itself)',
+      );
     }
   });
-  if (username !== undefined && password === undefined) throw refuse('expected a password behind the user');
+  if (username !== undefined && password === undefined)
+    throw badRedisUrl('expected a password behind the user');
   return {
     host,
     port,

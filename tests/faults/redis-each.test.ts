@@ -31,9 +31,6 @@ describe.skipIf(openssl === undefined)('with a Redis for each service', () => {
   let clients: ReturnType<typeof connect>;
   const urls = { users: '', messages: '', notifications: '', frontend: '' };
 
-  /** Instead of what the suite's processes are told otherwise. */
-  const at = (url: string) => ({ REDIS_HOST: '', REDIS_PORT: '', REDIS_URL: url });
-
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'redis-each-'));
     const files = await makeSelfSigned(folder);
@@ -144,6 +141,11 @@ describe.skipIf(openssl === undefined)('with a Redis for each service', () => {
     expect(code).toBe(0);
   });
 });
+
+/** Instead of what the suite's processes are told otherwise. */
+function at(url: string): Record<string, string> {
+  return { REDIS_HOST: '', REDIS_PORT: '', REDIS_URL: url };
+}
 
 async function ask<Answer>(options: Server, question: (redis: Redis) => Promise<Answer>): Promise<Answer> {
   const redis = new Redis({ host: '127.0.0.1', ...options });

@@ -4,6 +4,7 @@ import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import { ConfigError, readEnvironment, variable } from '@messaging/service_kit/config';
+import { describeRedis } from '@messaging/service_kit/redis/connection';
 import { loadCertificates, ownCertificates } from '@messaging/service_kit/tls/certificates';
 import { createConcurrently, LogError, LogExit, Logger, LogOutput } from 'concurrently';
 import getPort from 'get-port';
@@ -195,7 +196,7 @@ function describeAddresses(layout: Layout): string {
   const addresses = suiteProcesses.map(({ name, door }) =>
     door === 'grpc' ? `${name} ${addressOf(name, layout)}` : `${name} ${scheme}://${addressOf(name, layout)}`,
   );
-  return `ready: ${addresses.join(', ')}, redis ${layout.redis.host}:${layout.redis.port}`;
+  return `ready: ${addresses.join(', ')}, redis ${describeRedis(readRedisConfig(process.env))}`;
 }
 
 function sendSignal(pid: number, signal?: string): void {

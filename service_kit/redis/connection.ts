@@ -144,8 +144,10 @@ export class RedisConnection implements Component, VitalDependency {
       enableOfflineQueue: false,
       retryStrategy: (attempt) => (this.#isStrangers ? MAX_RECONNECT_DELAY_MS : reconnectDelayMs(attempt)),
       sentinelRetryStrategy: reconnectDelayMs,
-      // Only a replica says so: one that was the primary until now. The command has failed, and is not sent again.
-      reconnectOnError: (error) => error.message.startsWith('READONLY'),
+      // Only a replica says so: one that was the primary until now. The command has failed, and is not sent again. Where nobody
+      // knows of another one, it stays: what is stored can still be read.
+      reconnectOnError: (error) =>
+        this.#config.sentinel !== undefined && error.message.startsWith('READONLY'),
     });
     let sentinelFailure = '';
     client.on('sentinelError', (error: Error) => (sentinelFailure = error.message));
@@ -264,7 +266,8 @@ export class RedisConnection implements Component, VitalDependency {
     const replication = await measure('ping', async () => this.#askForReplication()).catch(() => undefined);
     if (replication !== undefined && isReplica(replication)) {
       this.#reportFailure('it is a replica, which takes no writes: it may have been the primary until now');
-      this.#reconnect();
+      this.#set(false);
+      if (this.#config.sentinel) this.#reconnect();
       return;
     }
     if (replication !== undefined) this.#lookForReplicas(replication);

@@ -14,7 +14,8 @@ Exit codes: 0 done, 1 refused or something is wrong, 2 not understood, 3 somethi
 
 The suite is looked for on this machine, on its usual ports. What moves it for npm start moves it here: HOST,
 USER_SERVICE_REST_PORT and the like, REDIS_HOST, REDIS_PORT and how Redis lets one in (REDIS_USERNAME,
-REDIS_PASSWORD, REDIS_TLS), in the environment or in .env. Where the suite asks callers who they are, SERVICE_KEYS_FOLDER or
+REDIS_PASSWORD, REDIS_TLS), or REDIS_URL, or REDIS_SENTINELS and REDIS_MASTER_NAME, in the environment or in .env. Where each
+service has a Redis of its own, what is asked of Redis is of the one that is named. Where the suite asks callers who they are, SERVICE_KEYS_FOLDER or
 SERVICE_KEY names the operator's key. Where it speaks TLS, TLS_FOLDER, or TLS_CERT, TLS_KEY and TLS_CA name the operator's
 certificate.`;
 

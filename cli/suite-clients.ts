@@ -1,3 +1,4 @@
+import type { RedisConfig } from '@messaging/service_kit/config';
 import { loadIdentity } from '@messaging/service_kit/access/identity';
 import { loadCertificates } from '@messaging/service_kit/tls/certificates';
 import { createLogger } from '@messaging/service_kit/log';
@@ -9,6 +10,7 @@ import {
   readLayout,
   readOperatorKeyFile,
   readOperatorTls,
+  readRedisConfig,
 } from '#scripts/suite';
 import { FrontendServiceClient } from './clients/frontend-service.js';
 import { MessageServiceClient } from './clients/message-service.js';
@@ -22,6 +24,7 @@ export const TIMEOUT_MS = 5_000;
 /** The suite that a command is about, and clients of its parts, which end with the command. */
 export class SuiteClients {
   readonly layout: Layout;
+  readonly redisConfig: RedisConfig;
   readonly #logger = createLogger('suite', 'silent', 'json');
   readonly #open: { stop: () => void }[] = [];
 
@@ -29,6 +32,7 @@ export class SuiteClients {
   constructor() {
     loadEnvironmentFile();
     this.layout = readLayout(process.env);
+    this.redisConfig = { ...readRedisConfig(process.env), timeoutMs: TIMEOUT_MS };
   }
 
   /** Takes the operator's key and certificate, where there are any: they open what callers have to show something for. @throws {ConfigError} */
@@ -58,7 +62,7 @@ export class SuiteClients {
 
   /** @throws {CommandError} when Redis does not answer. */
   async redis(): Promise<RedisClient> {
-    return this.#keep(await RedisClient.connect(this.layout.redis, TIMEOUT_MS, process.env));
+    return this.#keep(await RedisClient.connect(this.redisConfig));
   }
 
   stop(): void {

@@ -43,8 +43,10 @@ export interface InboxService {
 
 /** Wires the feed to its peer and its replicas. Opens nothing before the components are started. */
 export function createFeedService(config: FrontendServiceConfig, logger: Logger): FeedService {
-  const publisher = new RedisConnection(config.redis, ANY_DATABASE, logger);
-  const subscriber = new RedisConnection(config.redis, ANY_DATABASE, logger);
+  // Nothing is acknowledged here that Redis has to keep.
+  const redis = { ...config.redis, waitReplicas: 0 };
+  const publisher = new RedisConnection(redis, ANY_DATABASE, logger);
+  const subscriber = new RedisConnection(redis, ANY_DATABASE, logger);
   const notifications = new NotificationGateway(
     config.notificationServiceAddress,
     config.peerTimeoutMs,

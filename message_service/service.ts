@@ -28,7 +28,7 @@ export interface MessageService {
 
 /** Wires the domain to its store and its peers. Opens nothing before the components are started. */
 export function createMessageService(config: MessageServiceConfig, logger: Logger): MessageService {
-  const redis = new RedisConnection(config.redis, MESSAGE_DATABASE, logger);
+  const redis = new RedisConnection(config.redis, MESSAGE_DATABASE, logger, 'message_service');
   const users = new UserGateway(config.userServiceAddress, config.peerTimeoutMs, logger);
   const notifications = new NotificationGateway(
     config.notificationServiceAddress,

@@ -28,7 +28,7 @@ export function createNotificationService(
   config: NotificationServiceConfig,
   logger: Logger,
 ): NotificationService {
-  const redis = new RedisConnection(config.redis, NOTIFICATION_DATABASE, logger);
+  const redis = new RedisConnection(config.redis, NOTIFICATION_DATABASE, logger, 'notification_service');
   const frontend = new FrontendGateway(config.frontendServiceAddress, config.peerTimeoutMs, logger);
   const store = new NotificationStore(redis, config);
   const outbox = new Outbox(redis, logger, {

@@ -4,6 +4,7 @@ import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import { ConfigError, readEnvironment, variable } from '@messaging/service_kit/config';
+import { describeRedis } from '@messaging/service_kit/redis/connection';
 import { loadCertificates, ownCertificates } from '@messaging/service_kit/tls/certificates';
 import { createConcurrently, LogError, LogExit, Logger, LogOutput } from 'concurrently';
 import getPort from 'get-port';
@@ -18,6 +19,7 @@ import {
   portVariableOf,
   readLayout,
   readOperatorTls,
+  readRedisConfig,
   ROOT_FOLDER,
   suiteProcesses,
 } from './suite.js';
@@ -41,13 +43,18 @@ class StartError extends Error {
 /** What the person at the terminal asked for. */
 interface Settings {
   layout: Layout;
-  /** Where a Redis of our own keeps its data; undefined where REDIS_HOST names another Redis. */
+  /** Where a Redis of our own keeps its data; undefined where a variable names another Redis. */
   redisFolder: string | undefined;
   appendfsync: Appendfsync;
 }
 
 function readSettings(environment: NodeJS.ProcessEnv): Settings {
   const layout = readLayout(environment);
+  if (readRedisConfig(environment).database !== undefined) {
+    throw new ConfigError(
+      'REDIS_URL names a database, and all services would get the same one: leave the number behind the / out, and each takes its own',
+    );
+  }
   const { REDIS_APPENDFSYNC } = readEnvironment(
     { REDIS_APPENDFSYNC: variable.choice(APPENDFSYNC_CHOICES, 'always') },
     environment,
@@ -55,9 +62,10 @@ function readSettings(environment: NodeJS.ProcessEnv): Settings {
   return {
     layout,
     // A folder for each port: two servers that write into the same one would destroy its data.
-    redisFolder: environment['REDIS_HOST']
-      ? undefined
-      : resolve(ROOT_FOLDER, environment['DATA_FOLDER'] || '.data', `redis-${layout.redis.port}`),
+    redisFolder:
+      environment['REDIS_HOST'] || layout.isRedisElsewhere
+        ? undefined
+        : resolve(ROOT_FOLDER, environment['DATA_FOLDER'] || '.data', `redis-${layout.redis.port}`),
     appendfsync: REDIS_APPENDFSYNC,
   };
 }
@@ -188,7 +196,7 @@ function describeAddresses(layout: Layout): string {
   const addresses = suiteProcesses.map(({ name, door }) =>
     door === 'grpc' ? `${name} ${addressOf(name, layout)}` : `${name} ${scheme}://${addressOf(name, layout)}`,
   );
-  return `ready: ${addresses.join(', ')}, redis ${layout.redis.host}:${layout.redis.port}`;
+  return `ready: ${addresses.join(', ')}, redis ${describeRedis(readRedisConfig(process.env))}`;
 }
 
 function sendSignal(pid: number, signal?: string): void {

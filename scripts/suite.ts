@@ -3,6 +3,9 @@ import { join, resolve } from 'node:path';
 import {
   processVariables,
   readEnvironment,
+  type RedisConfig,
+  redisConfig,
+  redisVariables,
   type TlsConfig,
   tlsConfig,
   variable,
@@ -80,6 +83,8 @@ export interface Layout {
   host: string;
   ports: Record<ProcessName, number>;
   redis: { host: string; port: number };
+  /** Whether every process reads for itself where Redis is, as REDIS_URL or REDIS_SENTINELS say, and `redis` says nothing. */
+  isRedisElsewhere?: boolean | undefined;
   /** Where the keys are by which the services know each other, as deploy/tokens/make-keys.mjs makes them. */
   serviceKeysFolder?: string | undefined;
   /** Where their certificates are, as deploy/tls/make-certificates.sh makes them; undefined where nothing is encrypted. */
@@ -120,10 +125,20 @@ export function readLayout(environment: NodeJS.ProcessEnv): Layout {
     host: HOST,
     ports,
     redis: { host: REDIS_HOST, port: REDIS_PORT },
+    isRedisElsewhere: Boolean(environment['REDIS_URL'] || environment['REDIS_SENTINELS']),
     firstMetricsPort: METRICS_PORT,
     serviceKeysFolder: SERVICE_KEYS_FOLDER,
     tlsFolder: TLS_FOLDER,
   };
+}
+
+/**
+ * Reads where the Redis of a suite on this machine is.
+ *
+ * @throws {ConfigError} when one of the variables can't be used.
+ */
+export function readRedisConfig(environment: NodeJS.ProcessEnv): RedisConfig {
+  return redisConfig(readEnvironment(redisVariables, environment), '127.0.0.1');
 }
 
 /** Reads which file has the key by which whoever runs the suite is let in; undefined where there is none. */
@@ -193,8 +208,10 @@ export function environmentOf(process: SuiteProcess, layout: Layout): Record<str
       firstMetricsPort === undefined ? '' : String(firstMetricsPort + suiteProcesses.indexOf(process)),
     HOST: layout.host,
     [door === 'grpc' ? 'GRPC_PORT' : 'REST_PORT']: String(layout.ports[name]),
-    REDIS_HOST: layout.redis.host,
-    REDIS_PORT: String(layout.redis.port),
+    ...(!layout.isRedisElsewhere && {
+      REDIS_HOST: layout.redis.host,
+      REDIS_PORT: String(layout.redis.port),
+    }),
     USER_SERVICE_ADDRESS: addressOf('user_service_grpc', layout),
     USER_SERVICE_REST_ADDRESS: addressOf('user_service_api', layout),
     MESSAGE_SERVICE_ADDRESS: addressOf('message_service_grpc', layout),

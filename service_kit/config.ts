@@ -1,10 +1,14 @@
 import proxyaddr from 'proxy-addr';
 import { z } from 'zod';
 
+const REDIS_PORT = 6379;
+
 /** A configuration that can't be used. Its message is one line for the person who set the variable. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 }
+
+const HOST = /^[\w.:-]+$/;
 
 /** The kinds of environment variable. Each says what it accepts and shows a right value. */
 export const variable = {
@@ -15,10 +19,10 @@ export const variable = {
     wholeNumber(1, 65_535, 'a port number from 1 to 65535', example).optional(),
   /** A host name or IP address. */
   host: (standard: string) =>
-    z
-      .string()
-      .regex(/^[\w.:-]+$/, expected('a host name or an IP address', standard))
-      .default(standard),
+    z.string().regex(HOST, expected('a host name or an IP address', standard)).default(standard),
+  /** The same, where another variable may say it. */
+  optionalHost: (example: string) =>
+    z.string().regex(HOST, expected('a host name or an IP address', example)).optional(),
   /** `host:port` of another process. */
   address: (standard: string) =>
     z
@@ -33,6 +37,14 @@ export const variable = {
       .regex(/^([\w.-]+:\d{1,5}|[\d.]+:\d{1,5}(,[\d.]+:\d{1,5})+)$/, expectedAddress(standard))
       .refine(hasPorts, expectedAddress(standard))
       .default(standard),
+  /** `host:port` of processes that stand in for each other; there is no default. */
+  optionalAddresses: (example: string) =>
+    z
+      .string()
+      .regex(/^[\w.-]+:\d{1,5}(,[\w.-]+:\d{1,5})*$/, expectedAddresses(example))
+      .refine(hasPorts, expectedAddresses(example))
+      .transform((list) => list.split(',').map(parseAddress))
+      .optional(),
   /** Where something is reached by HTTP; there is no default. */
   url: (example: string) =>
     z
@@ -57,11 +69,9 @@ export const variable = {
   /** Where a file is; there is no default. */
   file: (example: string) => z.string().min(1, expected('the path of a file', example)).optional(),
   /** Whether something is so. */
-  flag: (standard: boolean) =>
-    z
-      .enum(['true', 'false'], expected('true or false', String(standard)))
-      .default(standard ? 'true' : 'false')
-      .transform((value) => value === 'true'),
+  flag: (standard: boolean) => trueOrFalse(standard).default(standard),
+  /** The same, where another variable may say it. */
+  optionalFlag: (example: boolean) => trueOrFalse(example).optional(),
   /** Proxies, as Express knows them (https://expressjs.com/en/guide/behind-proxies.html); none unless set. */
   proxies: (example: string) =>
     z
@@ -87,6 +97,21 @@ function isProxyList(proxies: string[]): boolean {
 
 function expectedAddress(example: string): string {
   return expected('an address of the form host:port', example);
+}
+
+function expectedAddresses(example: string): string {
+  return expected('addresses of the form host:port, separated by commas', example);
+}
+
+function parseAddress(address: string): Address {
+  const [host = '', port] = address.split(':');
+  return { host, port: Number(port) };
+}
+
+function trueOrFalse(example: boolean) {
+  return z
+    .enum(['true', 'false'], expected('true or false', String(example)))
+    .transform((value) => value === 'true');
 }
 
 /** Whether what follows each colon is a port. */
@@ -135,15 +160,24 @@ export const processVariables = {
   OTEL_EXPORTER_OTLP_PROTOCOL: variable.choice(['http/protobuf', 'http/json'], 'http/protobuf'),
 };
 
-/** What every process with a Redis reads. */
+/** What every process with a Redis reads. Those that say where it is have no defaults: they exclude each other. */
 export const redisVariables = {
-  REDIS_HOST: variable.host('redis'),
-  REDIS_PORT: variable.count(6379, 1, 65_535),
+  // Checked by hand: whatever is wrong with it, it may hold a password that nobody may read in a log.
+  REDIS_URL: variable.secret(),
+  REDIS_SENTINELS: variable.optionalAddresses('sentinel1:26379,sentinel2:26379,sentinel3:26379'),
+  REDIS_MASTER_NAME: variable.name('messages'),
+  REDIS_SENTINEL_USERNAME: variable.name('message_service'),
+  REDIS_SENTINEL_PASSWORD: variable.secret(),
+  REDIS_HOST: variable.optionalHost('redis'),
+  REDIS_PORT: variable.optionalCount(REDIS_PORT, 1, 65_535),
   REDIS_USERNAME: variable.name('message_service'),
   REDIS_PASSWORD: variable.secret(),
-  REDIS_TLS: variable.flag(false),
+  REDIS_TLS: variable.optionalFlag(false),
   REDIS_TIMEOUT_MS: variable.durationMs(3_000),
+  REDIS_WAIT_REPLICAS: variable.count(0, 0, 100),
 };
+
+type RedisVariables = z.output<z.ZodObject<typeof redisVariables>>;
 
 /** Who is let in. */
 export interface AccessConfig {
@@ -188,10 +222,27 @@ export interface ProcessConfig {
   traceProtocol: 'http/protobuf' | 'http/json' | undefined;
 }
 
-/** Where Redis is. */
-export interface RedisConfig {
+/** Where something listens. */
+export interface Address {
   host: string;
   port: number;
+}
+
+/** Who tells which Redis is the primary. */
+export interface SentinelConfig {
+  addresses: Address[];
+  /** What they call the primary and its replicas. */
+  masterName: string;
+  username: string | undefined;
+  password: string | undefined;
+}
+
+/** Where Redis is. */
+export interface RedisConfig extends Address {
+  /** The database, where it is another than the service's own. */
+  database?: number | undefined;
+  /** Those that are asked where it is, in place of `host` and `port`. */
+  sentinel?: SentinelConfig | undefined;
   /** Whom Redis knows this service as; the user `default` where there is none. */
   username: string | undefined;
   password: string | undefined;
@@ -199,6 +250,8 @@ export interface RedisConfig {
   hasTls: boolean;
   /** How long one command may take. */
   timeoutMs: number;
+  /** How many replicas a write has to have reached before it is acknowledged; none unless told. */
+  waitReplicas?: number;
 }
 
 /**
@@ -270,15 +323,116 @@ export function tlsConfig(
   );
 }
 
-/** Picks where Redis is out of the variables read. */
-export function redisConfig(variables: z.output<z.ZodObject<typeof redisVariables>>): RedisConfig {
+/**
+ * Picks where Redis is out of the variables read.
+ *
+ * @param standardHost where it is unless they say so
+ * @throws {ConfigError} for variables that do not fit together, and a REDIS_URL that is none.
+ */
+export function redisConfig(variables: RedisVariables, standardHost = 'redis'): RedisConfig {
+  const { REDIS_URL, REDIS_USERNAME, REDIS_PASSWORD, REDIS_TLS = false } = variables;
+  if (REDIS_URL !== undefined)
+    forbid(variables, 'REDIS_URL', ['REDIS_USERNAME', 'REDIS_PASSWORD', 'REDIS_TLS']);
+  const sentinel = sentinelConfig(variables);
+  const named = REDIS_URL === undefined ? undefined : 'REDIS_URL';
+  const elsewhere = named ?? (sentinel && 'REDIS_SENTINELS');
+  if (elsewhere !== undefined) forbid(variables, elsewhere, ['REDIS_HOST', 'REDIS_PORT']);
+  const where =
+    REDIS_URL === undefined
+      ? {
+          host: variables.REDIS_HOST ?? standardHost,
+          port: variables.REDIS_PORT ?? REDIS_PORT,
+          username: REDIS_USERNAME,
+          password: REDIS_PASSWORD,
+          hasTls: REDIS_TLS,
+        }
+      : parseRedisUrl(REDIS_URL);
   return {
-    host: variables.REDIS_HOST,
-    port: variables.REDIS_PORT,
-    username: variables.REDIS_USERNAME,
-    password: variables.REDIS_PASSWORD,
-    hasTls: variables.REDIS_TLS,
+    ...where,
+    sentinel,
     timeoutMs: variables.REDIS_TIMEOUT_MS,
+    waitReplicas: variables.REDIS_WAIT_REPLICAS,
+  };
+}
+
+function sentinelConfig(variables: RedisVariables): SentinelConfig | undefined {
+  const { REDIS_SENTINELS, REDIS_MASTER_NAME } = variables;
+  if (REDIS_SENTINELS !== undefined && REDIS_MASTER_NAME !== undefined) {
+    forbid(variables, 'REDIS_SENTINELS', ['REDIS_URL']);
+    return {
+      addresses: REDIS_SENTINELS,
+      masterName: REDIS_MASTER_NAME,
+      username: variables.REDIS_SENTINEL_USERNAME,
+      password: variables.REDIS_SENTINEL_PASSWORD,
+    };
+  }
+  const names = [
+    'REDIS_SENTINELS',
+    'REDIS_MASTER_NAME',
+    'REDIS_SENTINEL_USERNAME',
+    'REDIS_SENTINEL_PASSWORD',
+  ] as const;
+  const set = names.find((name) => variables[name] !== undefined);
+  if (set === undefined) return undefined;
+  const missing = REDIS_SENTINELS === undefined ? 'REDIS_SENTINELS' : 'REDIS_MASTER_NAME';
+  throw new ConfigError(
+    `${set} is set and ${missing} is not: a Redis that Sentinel watches over takes both, for example REDIS_SENTINELS=sentinel1:26379,sentinel2:26379,sentinel3:26379 REDIS_MASTER_NAME=messages`,
+  );
+}
+
+/** @throws {ConfigError} where one of the others is set as well. */
+function forbid(variables: RedisVariables, name: string, others: (keyof RedisVariables)[]): void {
+  const other = others.find((one) => variables[one] !== undefined);
+  if (other === undefined) return;
+  const right = name === 'REDIS_URL' ? `for example ${name}=${REDIS_URL_EXAMPLE}` : 'or name no Sentinels';
+  throw new ConfigError(
+    `${name} and ${other} are both set: ${name} alone says where Redis is, so leave ${other} out, ${right}`,
+  );
+}
+
+const REDIS_URL_EXAMPLE = 'redis://user:password@host:6379';
+
+function badRedisUrl(what: string): ConfigError {
+  return new ConfigError(
+    `REDIS_URL can not be used: ${what}, for example REDIS_URL=${REDIS_URL_EXAMPLE} or, encrypted, rediss://`,
+  );
+}
+
+/** @throws {ConfigError} that says nothing of what the URL holds. */
+function parseRedisUrl(text: string) {
+  if (!/^rediss?:\/\//.test(text))
+    throw badRedisUrl('expected an address that begins with redis:// or rediss://');
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  // What follows a # or ? that was not written as %23 or %3F is not a part of the password any more.
+  if (url === undefined || url.search !== '' || url.hash !== '') {
+    throw badRedisUrl(
+      'expected user:password@host:port behind redis://, the port from 1 to 65535, and other characters of user and password than letters and digits written as % and two hexadecimal digits (%40 for @)',
+    );
+  }
+  const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
+  if (!HOST.test(host)) throw badRedisUrl('expected a host name or an IP address behind redis:// and the @');
+  const port = url.port === '' ? REDIS_PORT : Number(url.port);
+  if (port === 0) throw badRedisUrl('expected a port number from 1 to 65535');
+  const database = /^\/?(\d{0,4})$/.exec(url.pathname)?.[1];
+  if (database === undefined) throw badRedisUrl('expected nothing but the number of a database behind the /');
+  const [username, password] = [url.username, url.password].map((part) => {
+    try {
+      return decodeURIComponent(part) || undefined;
+    } catch {
+      throw badRedisUrl(
+        'expected each % of user and password to be followed by two hexadecimal digits (%25 for % itself)',
+      );
+    }
+  });
+  if (username !== undefined && password === undefined)
+    throw badRedisUrl('expected a password behind the user');
+  return {
+    host,
+    port,
+    database: database === '' ? undefined : Number(database),
+    username,
+    password,
+    hasTls: url.protocol === 'rediss:',
   };
 }
 

@@ -44,7 +44,7 @@ export interface UserService {
 
 /** Wires the domain to its store and its peers. Opens nothing before the components are started. */
 export function createUserService(config: UserServiceConfig, logger: Logger): UserService {
-  const redis = new RedisConnection(config.redis, USER_DATABASE, logger);
+  const redis = new RedisConnection(config.redis, USER_DATABASE, logger, 'user_service');
   const messages = new MessageGateway(config.messageServiceAddress, config.peerTimeoutMs, logger);
   const notifications = new NotificationGateway(
     config.notificationServiceAddress,

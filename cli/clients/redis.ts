@@ -1,5 +1,5 @@
-import { readEnvironment, redisVariables } from '@messaging/service_kit/config';
-import { redisOptions } from '@messaging/service_kit/redis/connection';
+import type { RedisConfig } from '@messaging/service_kit/config';
+import { describeRedis, redisOptions } from '@messaging/service_kit/redis/connection';
 import {
   enqueueLua,
   deadLettersOf,
@@ -38,34 +38,32 @@ export interface DeadLetter {
 
 /** The Redis of the suite, of which a command asks what no service tells. */
 export class RedisClient {
-  private constructor(private readonly client: Redis) {}
+  private constructor(
+    private readonly client: Redis,
+    /** The one database, where one is named: it holds the outboxes of one service. */
+    private readonly database: number | undefined,
+  ) {}
 
   /** @throws {CommandError} when Redis is away, or does not let us in. */
-  static async connect(
-    { host, port }: { host: string; port: number },
-    timeoutMs: number,
-    environment: NodeJS.ProcessEnv,
-  ): Promise<RedisClient> {
-    const { REDIS_USERNAME, REDIS_PASSWORD, REDIS_TLS } = readEnvironment(redisVariables, environment);
+  static async connect(config: RedisConfig): Promise<RedisClient> {
     const client = new Redis({
-      ...redisOptions({ host, port, username: REDIS_USERNAME, password: REDIS_PASSWORD, hasTls: REDIS_TLS }),
+      ...redisOptions(config),
       lazyConnect: true,
-      connectTimeout: timeoutMs,
-      commandTimeout: timeoutMs,
-      maxRetriesPerRequest: 0,
+      failoverDetector: false,
       retryStrategy: () => null,
+      sentinelRetryStrategy: () => null,
     });
     let cause: unknown;
     client.on('error', (error) => (cause ??= error));
     try {
       await client.connect();
       await client.ping();
-      return new RedisClient(client);
+      return new RedisClient(client, config.database);
     } catch (error) {
       client.disconnect();
       const reason = cause ?? error;
       throw new CommandError(
-        `Redis at ${host}:${port} does not answer (${reason instanceof Error ? reason.message : String(reason)}): start it, or set REDIS_HOST, REDIS_PORT, REDIS_USERNAME, REDIS_PASSWORD and REDIS_TLS`,
+        `Redis at ${describeRedis(config)} does not answer (${reason instanceof Error ? reason.message : String(reason)}): start it, or set REDIS_URL; REDIS_HOST, REDIS_PORT, REDIS_USERNAME, REDIS_PASSWORD and REDIS_TLS; or REDIS_SENTINELS and REDIS_MASTER_NAME`,
         exitCodes.unreachable,
       );
     }
@@ -102,7 +100,8 @@ export class RedisClient {
   }
 
   async #select(stream: OutboxName): Promise<void> {
-    await this.client.select(outboxes.find((outbox) => outbox.stream === stream)?.database ?? 0);
+    const own = outboxes.find((outbox) => outbox.stream === stream)?.database;
+    await this.client.select(this.database ?? own ?? 0);
   }
 }
 

@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from '@commander-js/extra-typings';
 import { readGrpcHealth } from '@messaging/service_kit/grpc/probe';
+import { describeRedis } from '@messaging/service_kit/redis/connection';
 import { readReadiness } from '@messaging/service_kit/rest/probe';
 import { addressOf, type Layout, type SuiteProcess, suiteProcesses } from '#scripts/suite';
 import { outboxes } from '../clients/redis.js';
@@ -92,8 +93,7 @@ async function probe(process: SuiteProcess, layout: Layout): Promise<ProcessStat
 }
 
 async function readRedis(suite: SuiteClients): Promise<RedisStatus> {
-  const { host, port } = suite.layout.redis;
-  const address = `${host}:${port}`;
+  const address = describeRedis(suite.redisConfig);
   try {
     const redis = await suite.redis();
     const found: OutboxStatus[] = [];

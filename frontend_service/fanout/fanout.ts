@@ -153,4 +153,5 @@ const publishScript = defineScript(
   'publish',
   z.unknown(),
   `for index = 1, #ARGV, 2 do redis.call('PUBLISH', ARGV[index], ARGV[index + 1]) end`,
+  { acknowledges: false },
 );

@@ -93,10 +93,12 @@ const takeScript = defineScript(
   redis.call('PEXPIRE', KEYS[1], lease)
   return 1
   `,
+  { acknowledges: false },
 );
 
 const releaseScript = defineScript(
   'releaseWatchLease',
   z.number(),
   `return redis.call('ZREM', KEYS[1], ARGV[1])`,
+  { acknowledges: false },
 );

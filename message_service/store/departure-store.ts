@@ -182,6 +182,7 @@ const readLeftThreadScript = defineScript(
   local ids = redis.call('ZRANGE', thread_of(email, other), '-inf', last_id, 'BYSCORE', 'LIMIT', 0, count)
   return { other, read(ids, max_bytes) }
   `,
+  { acknowledges: false },
 );
 
 const moveMessagesScript = defineScript(
@@ -330,6 +331,7 @@ const readLeftMailboxScript = defineScript(
   local email, tenure, count, max_bytes = unpack(ARGV)
   return read(redis.call('ZRANGE', left_keys(email, tenure).mailbox, 0, count - 1), max_bytes)
   `,
+  { acknowledges: false },
 );
 
 const eraseMessagesScript = defineScript(

@@ -391,6 +391,7 @@ const readMessagesScript = defineScript(
     ids = read('(' .. last_id)
   end
   `,
+  { acknowledges: false },
 );
 
 const readConversationsScript = defineScript(
@@ -405,6 +406,7 @@ const readConversationsScript = defineScript(
   end
   return conversations
   `,
+  { acknowledges: false },
 );
 
 const markConversationReadScript = defineScript(
@@ -423,6 +425,7 @@ const findMessageScript = defineScript(
   `
   return { redis.call('ZSCORE', KEYS[2], ARGV[1]) and redis.call('GET', KEYS[1]) or nil }
   `,
+  { acknowledges: false },
 );
 
 const deleteMessageScript = defineScript(

@@ -331,6 +331,7 @@ const readNotificationsScript = defineScript(
   if first > final then return { {}, '', count(last) } end
   return { redis.call('LRANGE', KEYS[1], first, final), next_after and count(next_after) or '', count(last) }
   `,
+  { acknowledges: false },
 );
 
 const readUnreadScript = defineScript(
@@ -350,6 +351,7 @@ const readUnreadScript = defineScript(
   for index = 1, math.min(#ids, wanted) do texts[index] = at(tonumber(ids[index])) end
   return { texts, #ids > wanted and ids[wanted] or '', count(last) }
   `,
+  { acknowledges: false },
 );
 
 // The text between the quotes of a JSON string has none that are not escaped: what is replaced is the key.

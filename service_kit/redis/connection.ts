@@ -1,29 +1,80 @@
 import { EventEmitter } from 'node:events';
 import { Redis, ReplyError } from 'ioredis';
 import { z } from 'zod';
-import type { RedisConfig } from '../config.js';
+import type { RedisConfig, SentinelConfig } from '../config.js';
 import type { Component, VitalDependency } from '../lifecycle.js';
 import { Coalescer } from '../coalescer.js';
+import { ServiceError } from '../errors.js';
 import type { Logger } from '../log.js';
 import { redisCommandSeconds, redisUp } from '../metrics.js';
 import { type SpanOptions, tracing } from '../tracing.js';
-import { runScripts, type Script, type ScriptCall } from './script.js';
+import {
+  defineScript,
+  runScript,
+  runScripts,
+  type Script,
+  type ScriptCall,
+  TooFewReplicasError,
+} from './script.js';
 
 /** Where Redis is and how it lets one in, as ioredis wants to know it. */
-export function redisOptions(config: Omit<RedisConfig, 'timeoutMs'>) {
-  const { host, port, username, password, hasTls } = config;
+export function redisOptions(config: RedisConfig) {
+  const { host, port, username, password, hasTls, sentinel, timeoutMs } = config;
+  // Whom to trust is Node's to know: NODE_EXTRA_CA_CERTS adds an authority of one's own.
+  const tls = hasTls ? {} : undefined;
   return {
-    host,
-    port,
+    ...(sentinel ? sentinelOptions(sentinel, timeoutMs) : { host, port }),
+    ...(sentinel && tls && { sentinelTLS: tls, enableTLSForSentinelMode: true }),
     ...(username !== undefined && { username }),
     ...(password !== undefined && { password }),
-    // Whom to trust is Node's to know: NODE_EXTRA_CA_CERTS adds an authority of one's own.
-    ...(hasTls && { tls: {} }),
+    ...(tls && { tls }),
+    connectTimeout: timeoutMs,
+    commandTimeout: timeoutMs,
+    // A command whose connection broke is reported to its caller rather than sent again.
+    maxRetriesPerRequest: 0,
   };
+}
+
+/** @see https://redis.io/docs/latest/develop/reference/sentinel-clients/ */
+function sentinelOptions({ addresses, masterName, username, password }: SentinelConfig, timeoutMs: number) {
+  return {
+    sentinels: addresses,
+    name: masterName,
+    ...(username !== undefined && { sentinelUsername: username }),
+    ...(password !== undefined && { sentinelPassword: password }),
+    sentinelCommandTimeout: timeoutMs,
+    // A primary that hangs keeps its connections open: only the Sentinels say that there is another one.
+    failoverDetector: true,
+    disconnectTimeout: DISCONNECT_TIMEOUT_MS,
+  };
+}
+
+/** Where Redis is, for people; nothing of it is secret. */
+export function describeRedis({ host, port, sentinel }: RedisConfig): string {
+  if (!sentinel) return `${host}:${port}`;
+  return `${sentinel.masterName} of Sentinels ${sentinel.addresses.map((one) => `${one.host}:${one.port}`).join(',')}`;
 }
 
 const PROBE_INTERVAL_MS = 1_000;
 const MAX_RECONNECT_DELAY_MS = 1_000;
+const DISCONNECT_TIMEOUT_MS = 500;
+
+/**
+ * How many batches that wait for replicas are under way at once. They wait in turn: were there more, or might each take longer, the
+ * last ones would run out of time before they are told that it is the replicas that are missing.
+ */
+const MAX_WAITING_BATCHES = 4;
+
+/** A replica reports how far it is once a second; one that is silent for longer can't be waited for. */
+const MAX_REPLICA_LAG_SECONDS = 2;
+
+/** The service that a database belongs to. */
+const OWNER_KEY = 'database_owner';
+
+/** Grows with every failed attempt, up to a bound, and varies, so that not all come back in step. */
+function reconnectDelayMs(attempt: number): number {
+  return Math.min(50 * 2 ** Math.min(attempt, 10), MAX_RECONNECT_DELAY_MS) * (0.5 + Math.random() / 2);
+}
 
 /**
  * A connection to one database of Redis. It connects in the background and again after every loss. While
@@ -32,46 +83,86 @@ const MAX_RECONNECT_DELAY_MS = 1_000;
 export class RedisConnection implements Component, VitalDependency {
   readonly name = 'redis';
   readonly client: Redis;
+  /** What waits for replicas holds up all that comes behind it, so it has a connection of its own. */
+  readonly #writer: Redis | undefined;
   #isUp = false;
+  #isOurs = false;
+  #isStrangers = false;
+  #lacksReplicas = false;
   #lastFailure: string | undefined;
   #probe: NodeJS.Timeout | undefined;
   static #hasWarned = false;
   readonly #events = new EventEmitter<{ change: [] }>();
   readonly #scripts: Coalescer<ScriptCall, unknown>;
+  readonly #acknowledged: Coalescer<ScriptCall, unknown>;
+  readonly #config: RedisConfig;
   readonly #logger: Logger;
   readonly #address: string;
   readonly #database: number;
 
-  constructor(config: RedisConfig, database: number, logger: Logger) {
+  /**
+   * @param database the service's own, unless the configuration names another
+   * @param owner the service whose keys are in it: it is refused to any other
+   */
+  constructor(
+    config: RedisConfig,
+    database: number,
+    logger: Logger,
+    private readonly owner?: string,
+  ) {
+    const { waitReplicas = 0, timeoutMs } = config;
+    this.#config = config;
     this.#logger = logger;
-    this.#database = database;
-    this.#address = `${config.host}:${config.port}/${database}`;
-    this.client = new Redis({
-      ...redisOptions(config),
-      db: database,
+    this.#database = config.database ?? database;
+    this.#address = `${describeRedis(config)}/${this.#database}`;
+    this.client = this.#open();
+    // One pipeline costs Redis little, and waiting for another would cost its writers a sync to the disk.
+    const options = { name: 'Redis', itemsWorthABatch: 1 };
+    this.#scripts = new Coalescer({ ...options, send: async (calls) => runScripts(this.client, calls) });
+    this.#acknowledged = this.#scripts;
+    if (waitReplicas > 0) {
+      const writer = this.#open();
+      const wait = { replicas: waitReplicas, timeoutMs: Math.ceil(timeoutMs / (MAX_WAITING_BATCHES + 1)) };
+      this.#writer = writer;
+      this.#acknowledged = new Coalescer({
+        ...options,
+        maxBatchesInFlight: MAX_WAITING_BATCHES,
+        send: async (calls) => this.#noteReplicas(await runScripts(writer, calls, wait)),
+      });
+    }
+    redisUp.add({ database: String(this.#database) }, () => Number(this.#isUp));
+    this.client.on('ready', () => void this.#begin());
+    this.client.on('close', () => (this.#isOurs = false));
+    this.#writer?.on('ready', () => void this.#check());
+  }
+
+  #open(): Redis {
+    const client = new Redis({
+      ...redisOptions(this.#config),
+      db: this.#database,
       lazyConnect: true,
-      connectTimeout: config.timeoutMs,
-      commandTimeout: config.timeoutMs,
-      // A command whose connection broke is reported to its caller rather than sent again.
-      maxRetriesPerRequest: 0,
       enableOfflineQueue: false,
-      retryStrategy: (attempt) =>
-        Math.min(50 * 2 ** Math.min(attempt, 10), MAX_RECONNECT_DELAY_MS) * (0.5 + Math.random() / 2),
+      retryStrategy: (attempt) => (this.#isStrangers ? MAX_RECONNECT_DELAY_MS : reconnectDelayMs(attempt)),
+      sentinelRetryStrategy: reconnectDelayMs,
+      // Only a replica says so: one that was the primary until now. The command has failed, and is not sent again. Where nobody
+      // knows of another one, it stays: what is stored can still be read.
+      reconnectOnError: (error) =>
+        this.#config.sentinel !== undefined && error.message.startsWith('READONLY'),
     });
-    this.#scripts = new Coalescer({
-      name: 'Redis',
-      // One pipeline costs Redis little, and waiting for another would cost its writers a sync to the disk.
-      itemsWorthABatch: 1,
-      send: async (calls) => runScripts(this.client, calls),
+    let sentinelFailure = '';
+    client.on('sentinelError', (error: Error) => (sentinelFailure = error.message));
+    client.on('close', () => this.#set(false));
+    // ioredis gives up for good where the Sentinels announce a new primary while it is asking them for it.
+    client.on('end', () => setTimeout(() => this.#connect(client), reconnectDelayMs(1)));
+    client.on('error', (error: Error) => {
+      // How long it waits until it asks them again differs each time.
+      const isOfSentinels = error.message.startsWith('All sentinels are unreachable');
+      this.#reportFailure(
+        isOfSentinels ? `no Sentinel names the primary: ${sentinelFailure}` : error.message,
+      );
+      leaveWrongDatabase(client, error);
     });
-    redisUp.add({ database: String(database) }, () => Number(this.#isUp));
-    this.client.on('ready', () => void this.#check());
-    this.client.on('ready', () => void this.#warnOfEviction());
-    this.client.on('close', () => this.#set(false));
-    this.client.on('error', (error: Error) => {
-      this.#reportFailure(error);
-      this.#leaveWrongDatabase(error);
-    });
+    return client;
   }
 
   get isUp(): boolean {
@@ -82,10 +173,20 @@ export class RedisConnection implements Component, VitalDependency {
     this.#events.on('change', listener);
   }
 
-  /** Runs a script as one atomic step. Those that are run at the same time share a round trip. */
+  /**
+   * Runs a script as one atomic step. Those that are run at the same time share a round trip.
+   *
+   * @throws {ServiceError} `unavailable`, where what it acknowledges has to reach replicas that are not there; by then it is
+   *   stored all the same, unless that was known before.
+   */
   async run<Reply>(script: Script<Reply>, keys: string[], args: (string | number)[]): Promise<Reply> {
+    if (this.owner !== undefined && !this.#isOurs) {
+      throw new ServiceError('unavailable', 'Redis is not available at the moment; try again shortly');
+    }
+    if (script.acknowledges && this.#lacksReplicas) throw new TooFewReplicasError();
+    const scripts = script.acknowledges ? this.#acknowledged : this.#scripts;
     const call = { script, keys, args };
-    const run = async () => measure(script.name, async () => this.#scripts.run(call));
+    const run = async () => measure(script.name, async () => scripts.run(call));
     const reply = tracing?.isInSpan ? await tracing.trace(this.#spanOf(script), run) : await run();
     return script.reply.parse(reply);
   }
@@ -106,46 +207,114 @@ export class RedisConnection implements Component, VitalDependency {
 
   start(): void {
     this.#logger.info({ redis: this.#address }, 'connecting to Redis');
-    // A first failure is followed by retries; the `error` handler above has logged it.
-    this.client.connect().catch(() => {});
+    for (const client of this.#clients) this.#connect(client);
     // A Redis that hangs keeps its connections open: only an answer proves that it lives.
     this.#probe = setInterval(() => void this.#check(), PROBE_INTERVAL_MS);
   }
 
+  /** A first failure is followed by retries; the `error` handler has logged it. */
+  #connect(client: Redis): void {
+    client.connect().catch(() => {});
+  }
+
   async stop(): Promise<void> {
     clearInterval(this.#probe);
-    this.client.removeAllListeners('close');
-    await this.client.quit().catch(() => this.client.disconnect());
+    for (const client of this.#clients) {
+      client.removeAllListeners('close').removeAllListeners('end');
+      await client.quit().catch(() => {});
+      // Else those to the Sentinels remain.
+      if (this.#config.sentinel) client.disconnect();
+    }
+  }
+
+  get #clients(): Redis[] {
+    return this.#writer ? [this.client, this.#writer] : [this.client];
+  }
+
+  #reconnect(): void {
+    for (const client of this.#clients) if (client.status === 'ready') client.disconnect(true);
+  }
+
+  async #begin(): Promise<void> {
+    const owner = await this.#findOwner();
+    this.#isStrangers = owner !== undefined && owner !== this.owner;
+    if (this.#isStrangers) {
+      this.#reportFailure(
+        `database ${this.#database} belongs to ${owner}, and services must not share one: have REDIS_URL of each name another number behind the /, or another Redis`,
+      );
+      this.#reconnect();
+      return;
+    }
+    this.#isOurs = true;
+    await this.#check();
+    await this.#warnOfEviction();
+  }
+
+  /** Takes a database that nobody has. Undefined where nobody asks, or Redis does not tell. */
+  async #findOwner(): Promise<string | undefined> {
+    if (this.owner === undefined) return undefined;
+    try {
+      return await runScript(this.client, ownScript, [OWNER_KEY], [this.owner]);
+    } catch (error) {
+      this.#logger.debug({ err: error }, 'Redis does not tell whose the database is');
+      return undefined;
+    }
   }
 
   async #check(): Promise<void> {
-    this.#set(
-      await measure('ping', async () => this.client.ping()).then(
-        () => true,
-        () => false,
-      ),
-    );
+    if (!this.#isOurs) return;
+    const replication = await measure('ping', async () => this.#askForReplication()).catch(() => undefined);
+    if (replication !== undefined && isReplica(replication)) {
+      this.#reportFailure('it is a replica, which takes no writes: it may have been the primary until now');
+      this.#set(false);
+      if (this.#config.sentinel) this.#reconnect();
+      return;
+    }
+    if (replication !== undefined) this.#lookForReplicas(replication);
+    this.#set(replication !== undefined && this.#clients.every(({ status }) => status === 'ready'));
   }
 
-  /**
-   * ioredis goes on where a database is refused, in database 0.
-   *
-   * @NOTE What is asked in the same turn may still be run there, as far as the user's rights go.
-   */
-  #leaveWrongDatabase(error: Error): void {
-    const isRefusal = error instanceof ReplyError && 'command' in error;
-    const command = isRefusal ? refusedCommand.safeParse(error.command).data : undefined;
-    if (command?.name === 'select') this.client.disconnect(true);
+  /** What Redis says of itself as a primary or a replica; nothing where it does not tell. */
+  async #askForReplication(): Promise<string> {
+    const [, replication] = await Promise.all([
+      this.client.ping(),
+      this.client.info('replication').catch(() => ''),
+    ]);
+    return replication;
+  }
+
+  /** Has what would wait in vain refused, until the replicas are there again. */
+  #noteReplicas(outcomes: PromiseSettledResult<unknown>[]): PromiseSettledResult<unknown>[] {
+    const isShort = outcomes.some(
+      (outcome) => outcome.status === 'rejected' && outcome.reason instanceof TooFewReplicasError,
+    );
+    if (isShort && !this.#lacksReplicas) {
+      this.#lacksReplicas = true;
+      this.#logger.warn(
+        { redis: this.#address, wanted: this.#config.waitReplicas },
+        'Redis has fewer replicas than REDIS_WAIT_REPLICAS: what would be written is refused until they follow',
+      );
+    }
+    return outcomes;
+  }
+
+  #lookForReplicas(replication: string): void {
+    if (!this.#lacksReplicas || !this.#hasReplicas(replication)) return;
+    this.#lacksReplicas = false;
+    this.#logger.info({ redis: this.#address }, 'the replicas of Redis follow again');
+  }
+
+  #hasReplicas(replication: string): boolean {
+    const { waitReplicas = 0 } = this.#config;
+    const lags = [...replication.matchAll(/^slave\d+:.*\bstate=online\b.*\blag=(\d+)/gm)];
+    return lags.filter(([, lag]) => Number(lag) <= MAX_REPLICA_LAG_SECONDS).length >= waitReplicas;
   }
 
   /** Says once an outage, or whenever it changes, what is wrong: attempts go on several times a second. */
-  #reportFailure(error: Error): void {
-    const level = error.message === this.#lastFailure ? 'debug' : 'warn';
-    this.#lastFailure = error.message;
-    this.#logger[level](
-      { redis: this.#address, reason: error.message },
-      'could not connect to Redis; trying again',
-    );
+  #reportFailure(reason: string): void {
+    const level = reason === this.#lastFailure ? 'debug' : 'warn';
+    this.#lastFailure = reason;
+    this.#logger[level]({ redis: this.#address, reason }, 'could not connect to Redis; trying again');
   }
 
   /** Warns once per process of a Redis that throws data away when it is full. Managed ones don't always tell. */
@@ -174,6 +343,30 @@ export class RedisConnection implements Component, VitalDependency {
 }
 
 const refusedCommand = z.object({ name: z.string() });
+
+/**
+ * ioredis goes on where a database is refused, in database 0.
+ *
+ * @NOTE What is asked in the same turn may still be run there, as far as the user's rights go.
+ */
+function leaveWrongDatabase(client: Redis, error: Error): void {
+  const isRefusal = error instanceof ReplyError && 'command' in error;
+  const command = isRefusal ? refusedCommand.safeParse(error.command).data : undefined;
+  if (command?.name === 'select') client.disconnect(true);
+}
+
+function isReplica(replication: string): boolean {
+  return /^role:slave\b/m.test(replication);
+}
+
+const ownScript = defineScript(
+  'ownDatabase',
+  z.string(),
+  `
+  redis.call('SETNX', KEYS[1], ARGV[1])
+  return redis.call('GET', KEYS[1])
+  `,
+);
 
 async function measure<Reply>(command: string, work: () => Promise<Reply>): Promise<Reply> {
   const startedAt = performance.now();

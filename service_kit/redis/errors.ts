@@ -3,7 +3,7 @@ const REFUSAL = /^(LOADING|READONLY|OOM|BUSY|MASTERDOWN|MISCONF|NOREPLICAS|TRYAG
 
 /** What ioredis says of a command that found no connection, lost it, or waited too long for its reply. */
 const LOST =
-  /^(Command timed out|Connection is closed|Stream isn't writeable|Reached the max retries per request limit)/;
+  /^(Command timed out|Command aborted due to connection close|Connection is closed|Stream isn't writeable|Reached the max retries per request limit)/;
 
 /** Tells whether a command failed because Redis is away, hangs or refuses for now; else the fault is ours. */
 export function isRedisUnavailable(error: unknown): boolean {

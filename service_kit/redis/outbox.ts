@@ -346,6 +346,7 @@ const acknowledgeScript = defineScript(
   redis.call('XACK', KEYS[1], '${GROUP}', unpack(ARGV))
   return redis.call('XDEL', KEYS[1], unpack(ARGV))
   `,
+  { acknowledges: false },
 );
 
 /** An entry's id begins with when it was written, in milliseconds by the clock of Redis. */
@@ -358,6 +359,7 @@ const stateScript = defineScript(
   local age = oldest and now[1] * 1000 + math.floor(now[2] / 1000) - string.match(oldest[1], '^%d+') or 0
   return { redis.call('XLEN', KEYS[1]), age, redis.call('XLEN', KEYS[2]) }
   `,
+  { acknowledges: false },
 );
 
 const buryScript = defineScript(

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type { z } from 'zod';
+import { ServiceError } from '../errors.js';
 
 /** A Lua script that Redis runs as one atomic step. */
 export interface Script<Reply> {
@@ -9,11 +10,22 @@ export interface Script<Reply> {
   readonly lua: string;
   readonly sha: string;
   readonly reply: z.ZodType<Reply>;
+  readonly acknowledges: boolean;
 }
 
-/** Defines a script, what it is called, and what it replies. */
-export function defineScript<Reply>(name: string, reply: z.ZodType<Reply>, lua: string): Script<Reply> {
-  return { name, lua, sha: createHash('sha1').update(lua).digest('hex'), reply };
+/**
+ * Defines a script, what it is called, and what it replies.
+ *
+ * @param acknowledges whether somebody may be told by its reply that something is stored, be it by an earlier run: the reply
+ *   then waits for the replicas, where it has to. A script that only reads does not, nor one whose loss does no harm
+ */
+export function defineScript<Reply>(
+  name: string,
+  reply: z.ZodType<Reply>,
+  lua: string,
+  { acknowledges = true } = {},
+): Script<Reply> {
+  return { name, lua, sha: createHash('sha1').update(lua).digest('hex'), reply, acknowledges };
 }
 
 /**
@@ -38,6 +50,15 @@ export interface ScriptCall {
   args: (string | number)[];
 }
 
+/** How many replicas everything written so far has to have reached, and how long that may take. */
+export interface ReplicaWait {
+  replicas: number;
+  timeoutMs: number;
+}
+
+/** Where nobody listens. */
+const MARK_CHANNEL = 'replicated';
+
 /** Runs a script as one atomic step. */
 export async function runScript<Reply>(
   client: Redis,
@@ -45,31 +66,69 @@ export async function runScript<Reply>(
   keys: string[],
   args: (string | number)[],
 ): Promise<Reply> {
-  return script.reply.parse(await runInFull(client, { script, keys, args }));
+  return script.reply.parse(await client.eval(script.lua, keys.length, ...keys, ...args));
 }
 
 /**
  * Runs scripts in one round trip, each by its hash, and in full where this Redis does not know it yet. Each is an atomic
- * step of its own: one that fails, fails alone.
+ * step of its own: one that fails, fails alone. But where replicas do not follow in time, all of them fail, with `unavailable`.
  */
 export async function runScripts(
   client: Redis,
   calls: ScriptCall[],
+  wait?: ReplicaWait,
 ): Promise<PromiseSettledResult<unknown>[]> {
-  const pipeline = client.pipeline();
-  for (const { script, keys, args } of calls) pipeline.evalsha(script.sha, keys.length, ...keys, ...args);
-  const replies = (await pipeline.exec()) ?? [];
-  return Promise.all(
-    calls.map(async (call, index): Promise<PromiseSettledResult<unknown>> => {
-      const [error, value] = replies[index] ?? [new Error('Redis answered with nothing')];
-      if (!error) return { status: 'fulfilled', value };
-      if (!error.message.startsWith('NOSCRIPT')) return { status: 'rejected', reason: error };
-      const [outcome] = await Promise.allSettled([runInFull(client, call)]);
-      return outcome;
-    }),
-  );
+  const outcomes = await runAll(client, 'evalsha', calls, wait);
+  const unknown = calls.filter((_, index) => isUnknownScript(outcomes[index]));
+  if (unknown.length === 0) return outcomes;
+  const inFull = await runAll(client, 'eval', unknown, wait);
+  return outcomes.map((outcome) => (isUnknownScript(outcome) ? (inFull.shift() ?? outcome) : outcome));
 }
 
-async function runInFull(client: Redis, { script, keys, args }: ScriptCall): Promise<unknown> {
-  return client.eval(script.lua, keys.length, ...keys, ...args);
+async function runAll(
+  client: Redis,
+  command: 'eval' | 'evalsha',
+  calls: ScriptCall[],
+  wait: ReplicaWait | undefined,
+): Promise<PromiseSettledResult<unknown>[]> {
+  const pipeline = client.pipeline();
+  for (const { script, keys, args } of calls) {
+    pipeline[command](command === 'eval' ? script.lua : script.sha, keys.length, ...keys, ...args);
+  }
+  // Since Redis 7.2, WAIT is for what this connection has written. Where a script finds that an earlier one has done it all, that
+  // one may have come by another connection: what is published is replicated, too, and comes after it.
+  if (wait) pipeline.publish(MARK_CHANNEL, '').wait(wait.replicas, wait.timeoutMs);
+  const replies = (await pipeline.exec()) ?? [];
+  const failure = wait && failureOfWait(replies.at(-1), wait);
+  return calls.map((_, index) => {
+    const [error, value] = replies[index] ?? [new Error('Redis answered with nothing')];
+    if (error) return { status: 'rejected', reason: error };
+    return failure ? { status: 'rejected', reason: failure } : { status: 'fulfilled', value };
+  });
+}
+
+function failureOfWait(
+  [error, reached]: [error: Error | null, result?: unknown] = [null],
+  { replicas }: ReplicaWait,
+): Error | undefined {
+  if (error) return error;
+  return typeof reached === 'number' && reached >= replicas ? undefined : new TooFewReplicasError();
+}
+
+/** Redis has the write, and too few of its replicas do. */
+export class TooFewReplicasError extends ServiceError {
+  constructor() {
+    super(
+      'unavailable',
+      'Redis has fewer replicas at the moment than a write has to reach; try again shortly',
+    );
+  }
+}
+
+function isUnknownScript(outcome: PromiseSettledResult<unknown> | undefined): boolean {
+  return (
+    outcome?.status === 'rejected' &&
+    outcome.reason instanceof Error &&
+    outcome.reason.message.startsWith('NOSCRIPT')
+  );
 }

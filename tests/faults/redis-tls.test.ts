@@ -1,18 +1,13 @@
-import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { findOnPath } from '../helpers/programs.js';
+import { makeSelfSigned, openssl, redisTlsOptions } from '../helpers/certificates.js';
 import { connect } from '../helpers/clients.js';
 import { readGrpcHealth } from '@messaging/service_kit/grpc/probe';
 import { isRestReady } from '@messaging/service_kit/rest/probe';
 import { Suite } from '../helpers/suite.js';
 import { waitFor } from '../helpers/wait-for.js';
-
-const run = promisify(execFile);
-const openssl = findOnPath(['openssl']);
 
 describe.skipIf(openssl === undefined)('with REDIS_TLS', () => {
   let folder: string;
@@ -20,37 +15,12 @@ describe.skipIf(openssl === undefined)('with REDIS_TLS', () => {
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'redis-tls-'));
-    // A certificate that signs itself is its own authority.
-    const subject = ['-subj', '/CN=redis', '-addext', 'subjectAltName=IP:127.0.0.1'];
-    await run(
-      openssl ?? '',
-      [
-        'req',
-        '-x509',
-        '-newkey',
-        'rsa:2048',
-        '-nodes',
-        '-days',
-        '1',
-        '-keyout',
-        'key.pem',
-        '-out',
-        'cert.pem',
-        ...subject,
-      ],
-      { cwd: folder },
-    );
+    const files = await makeSelfSigned(folder);
     suite = await Suite.start({
       processes: ['user_service_api', 'notification_service_grpc'],
       environment: { REDIS_TLS: 'true' },
-      processEnvironment: { user_service_api: { NODE_EXTRA_CA_CERTS: join(folder, 'cert.pem') } },
-      redisOptions: (port) => ({
-        port: '0',
-        'tls-port': String(port),
-        'tls-cert-file': join(folder, 'cert.pem'),
-        'tls-key-file': join(folder, 'key.pem'),
-        'tls-auth-clients': 'no',
-      }),
+      processEnvironment: { user_service_api: { NODE_EXTRA_CA_CERTS: files.certFile } },
+      redisOptions: (port) => redisTlsOptions(port, files),
     });
   });
 

@@ -156,6 +156,16 @@ test('the command line reads the outboxes as the operator', async () => {
   expect(await readRefusals()).toEqual([]);
 });
 
+test.each(['user_service', 'message_service', 'notification_service'] as const)(
+  '%s may wait for replicas',
+  async (user) => {
+    const redis = redisAs(user);
+    await redis.publish('replicated', '');
+    expect(await redis.wait(0, 1)).toBe(0);
+    redis.disconnect();
+  },
+);
+
 test.each([
   ['message_service', 1, 'get', ['users:alice@example.com']],
   ['message_service', 1, 'get', ['notifications:alice@example.com']],

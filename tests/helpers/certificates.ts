@@ -21,6 +21,32 @@ export interface Shown {
   ca: string;
 }
 
+/** Makes `cert.pem` and `key.pem` for 127.0.0.1. A certificate that signs itself is its own authority. */
+export async function makeSelfSigned(folder: string): Promise<{ certFile: string; keyFile: string }> {
+  const subject = ['-subj', '/CN=redis', '-addext', 'subjectAltName=IP:127.0.0.1'];
+  const key = ['-newkey', 'rsa:2048', '-nodes', '-keyout', 'key.pem'];
+  await promisify(execFile)(
+    openssl ?? '',
+    ['req', '-x509', ...key, '-days', '1', '-out', 'cert.pem', ...subject],
+    { cwd: folder },
+  );
+  return { certFile: join(folder, 'cert.pem'), keyFile: join(folder, 'key.pem') };
+}
+
+/** What a Redis has to be told to listen for TLS alone. */
+export function redisTlsOptions(
+  port: number,
+  { certFile, keyFile }: { certFile: string; keyFile: string },
+): Record<string, string> {
+  return {
+    port: '0',
+    'tls-port': String(port),
+    'tls-cert-file': certFile,
+    'tls-key-file': keyFile,
+    'tls-auth-clients': 'no',
+  };
+}
+
 /** Certificates of a suite of one's own, made as anyone would make them. */
 export class TestCertificates {
   private constructor(readonly folder: string) {}

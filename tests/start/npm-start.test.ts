@@ -204,6 +204,12 @@ describe('npm start', () => {
     await expectNothingLeft(run);
   });
 
+  test('refuses a REDIS_URL that would have all services share a database', async () => {
+    const run = npmStart({ REDIS_URL: 'redis://127.0.0.1:6379/0', REDIS_PORT: '' });
+    expect(await run.exited).toEqual({ code: 1, signal: null });
+    expect(run.output).toMatch(/^npm start: REDIS_URL names a database, .*leave the number.*\n$/);
+  });
+
   test('refuses a REDIS_PORT that is none in one line', async () => {
     const run = npmStart({ REDIS_PORT: 'six' });
     expect(await run.exited).toEqual({ code: 1, signal: null });

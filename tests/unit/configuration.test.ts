@@ -68,6 +68,77 @@ test('a connection to Redis is encrypted, and has a name, where that is said', (
   );
 });
 
+test.each([
+  ['redis://redis', { host: 'redis', port: 6379, hasTls: false, database: undefined, username: undefined }],
+  ['rediss://10.0.0.1:6380/', { host: '10.0.0.1', port: 6380, hasTls: true, database: undefined }],
+  ['redis://[::1]:7000/5', { host: '::1', port: 7000, database: 5 }],
+  ['redis://:p%40ss%3A%2F%25@redis', { host: 'redis', username: undefined, password: 'p@ss:/%' }],
+  ['redis://user_service:secret@redis/0', { username: 'user_service', password: 'secret', database: 0 }],
+])('REDIS_URL can be %j', (url, redis) => {
+  expect(loadUserConfig({ REDIS_URL: url }).redis).toMatchObject(redis);
+});
+
+test.each([
+  ['hidden', /^REDIS_URL can not be used: .*begins with redis:/],
+  ['http://:hidden@redis:6379', /begins with redis:/],
+  ['redis://:hidden@', /user:password@host:port/],
+  ['redis://:hidden@redis:65536', /port from 1 to 65535/],
+  ['redis://:hidden@redis:0', /port number from 1 to 65535/],
+  ['redis://:hidden@redis:six', /user:password@host:port/],
+  ['redis://:hidden@redis/five', /number of a database/],
+  ['redis://:hid#den@redis', /%40 for @/],
+  ['redis://:12?hidden@redis', /%40 for @/],
+  ['redis://redis?hidden=true', /%40 for @/],
+  ['redis://:hidden%zz@redis', /%25 for % itself/],
+  ['redis://hidden@redis', /a password behind the user/],
+])('REDIS_URL can not be %j, and it is not said what it is', (url, reason) => {
+  const load = () => loadUserConfig({ REDIS_URL: url });
+  expect(load).toThrowError(ConfigError);
+  expect(load).toThrowError(reason);
+  expect(load).toThrowError(/for example REDIS_URL=redis:\/\/user:password@host:6379/);
+  expect(load).not.toThrowError(/hidden|hid#den/);
+});
+
+test.each(['REDIS_HOST', 'REDIS_PORT', 'REDIS_USERNAME', 'REDIS_PASSWORD', 'REDIS_TLS'])(
+  'REDIS_URL goes without %s',
+  (name) => {
+    const value = { REDIS_PORT: '6379', REDIS_TLS: 'false' }[name] ?? 'hidden';
+    const load = () => loadUserConfig({ REDIS_URL: 'redis://:hidden@redis', [name]: value });
+    expect(load).toThrowError(new RegExp(`^REDIS_URL and ${name} are both set: .*leave ${name} out`));
+    expect(load).not.toThrowError(/hidden/);
+  },
+);
+
+test('Sentinels tell where Redis is, and nothing else does then', () => {
+  const sentinels = { REDIS_SENTINELS: 'one:26379,two:26380', REDIS_MASTER_NAME: 'messages' };
+  expect(
+    loadUserConfig({ ...sentinels, REDIS_SENTINEL_PASSWORD: 'x', REDIS_PASSWORD: 'y' }).redis,
+  ).toMatchObject({
+    sentinel: {
+      addresses: [
+        { host: 'one', port: 26_379 },
+        { host: 'two', port: 26_380 },
+      ],
+      masterName: 'messages',
+      password: 'x',
+    },
+    password: 'y',
+  });
+  expect(loadUserConfig({}).redis.sentinel).toBeUndefined();
+  for (const [more, reason] of [
+    [{ REDIS_SENTINELS: 'one' }, /^REDIS_SENTINELS is "one": expected addresses of the form host:port/],
+    [{ REDIS_MASTER_NAME: '' }, /^REDIS_SENTINELS is set and REDIS_MASTER_NAME is not/],
+    [{ REDIS_SENTINELS: '' }, /^REDIS_MASTER_NAME is set and REDIS_SENTINELS is not/],
+    [{ REDIS_HOST: 'redis' }, /^REDIS_SENTINELS and REDIS_HOST are both set/],
+    [{ REDIS_URL: 'redis://redis' }, /^REDIS_SENTINELS and REDIS_URL are both set/],
+  ] as const) {
+    expect(() => loadUserConfig({ ...sentinels, ...more })).toThrowError(reason);
+  }
+  expect(() => loadUserConfig({ REDIS_SENTINEL_PASSWORD: 'x' })).toThrowError(
+    /^REDIS_SENTINEL_PASSWORD is set and REDIS_SENTINELS is not/,
+  );
+});
+
 test('services have to know each other where callers have to show who they are', () => {
   expect(() => loadUserConfig({ AUTH_MODE: 'required', SERVICE_KEYS: 'keys/services.json' })).toThrowError(
     /^AUTH_MODE is "required" and SERVICE_KEY is not set/,

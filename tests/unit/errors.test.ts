@@ -31,6 +31,7 @@ test.each([
   replyError('LOADING Redis is loading the dataset in memory'),
   replyError('MISCONF Redis is configured to save RDB snapshots'),
   new Error('Command timed out'),
+  new Error('Command aborted due to connection close'),
   new Error('Connection is closed.'),
   new Error("Stream isn't writeable and enableOfflineQueue options is false"),
   new Error('Reached the max retries per request limit (which is 0).'),

@@ -239,6 +239,7 @@ const usersExistScript = defineScript(
   end
   return tenures
   `,
+  { acknowledges: false },
 );
 
 const createUserScript = defineScript(
@@ -319,6 +320,7 @@ const findEarlierDeparturesScript = defineScript(
   end
   return earlier
   `,
+  { acknowledges: false },
 );
 
 const finishDepartureScript = defineScript(

@@ -1,0 +1,116 @@
+import { status } from '@grpc/grpc-js';
+import { isGrpcServing } from '@messaging/service_kit/grpc/probe';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { connect } from '../helpers/clients.js';
+import { expectRefusal } from '../helpers/expectations.js';
+import { Suite } from '../helpers/suite.js';
+import { Traffic } from '../helpers/traffic.js';
+import { waitFor } from '../helpers/wait-for.js';
+import { WatchedRedis } from '../helpers/watched-redis.js';
+
+const FAILOVER_TIMEOUT_MS = 30_000;
+
+let watched: WatchedRedis;
+let suite: Suite;
+let clients: ReturnType<typeof connect>;
+/** Where tests look at what is stored: the primary, once a failover is over. */
+let primaryAddress: { host: string; port: number; password: string };
+
+beforeAll(async () => {
+  watched = await WatchedRedis.start();
+  suite = await Suite.start({
+    redis: 'none',
+    processes: [
+      'user_service_api',
+      'user_service_grpc',
+      'message_service_grpc',
+      'notification_service_grpc',
+      'frontend_service_grpc',
+    ],
+    environment: {
+      ...watched.environment,
+      REDIS_WAIT_REPLICAS: '1',
+      REDIS_TIMEOUT_MS: '2000',
+      PEER_TIMEOUT_MS: '3000',
+    },
+  });
+  await suite.waitUntilReady(50_000);
+});
+
+afterAll(async () => {
+  clients.close();
+  await suite.stop();
+  await watched.stop();
+});
+
+async function startTraffic(name: string): Promise<Traffic> {
+  clients = connect(suite.addresses, (primaryAddress = watched.addressOf(await watched.findPrimary())));
+  const traffic = new Traffic(clients, name);
+  await traffic.start();
+  await traffic.waitForMore(150);
+  return traffic;
+}
+
+/** Everybody who was refused was told to come again. */
+function expectClearRefusals({ refused }: Traffic): void {
+  expect(
+    new Set(refused.map((error) => (error instanceof Object && 'code' in error ? error.code : error))),
+  ).toEqual(new Set([status.UNAVAILABLE]));
+}
+
+async function waitUntilServing(isServing: boolean, what: string): Promise<void> {
+  await waitFor(
+    async () =>
+      (await isGrpcServing('message_service', suite.addresses.message_service_grpc, 5_000)) === isServing,
+    { what, timeoutMs: FAILOVER_TIMEOUT_MS },
+  );
+}
+
+test('a primary that is killed under load: nothing acknowledged is lost, and all goes on at the other one', async () => {
+  const traffic = await startTraffic('killed');
+  const old = await watched.findPrimary();
+  await old.kill();
+  await traffic.waitForRefusal();
+  await waitFor(async () => (await watched.findPrimary()) !== old, {
+    what: 'the replica is the primary',
+    timeoutMs: FAILOVER_TIMEOUT_MS,
+  });
+  await waitUntilServing(true, 'MessageService has found the new primary');
+
+  // Of which there is no replica now: what is stored can be read, and nothing is stored that it alone would have.
+  await expect
+    .poll(() => traffic.refused.at(-1), { timeout: 10_000 })
+    .toMatchObject({ details: expect.stringContaining('fewer replicas') });
+  const account = { email: 'late@example.com', password: 'secret', name: 'Late' };
+  expectRefusal(await clients.rest.users().post('/users').send(account), 503, /fewer replicas/);
+  const { messages } = await clients.grpc.messages.GetMessages({ user_email: 'killed0@example.com' });
+  expect(messages).not.toHaveLength(0);
+  expect((await clients.rest.users().get('/readyz')).status).toBe(200);
+
+  await watched.restartAsReplica(old);
+  await traffic.waitForMore(150);
+  expectClearRefusals(traffic);
+  primaryAddress.port = watched.other(old).port;
+  await traffic.expectNothingLost();
+  clients.close();
+}, 120_000);
+
+test('a primary that hangs, and goes on as if it still were one: it gets nothing acknowledged any more', async () => {
+  const traffic = await startTraffic('hung');
+  const old = await watched.findPrimary();
+  old.pause();
+  try {
+    await traffic.waitForRefusal();
+    await waitUntilServing(false, 'MessageService notices');
+    // Nothing closed its connections: the Sentinels told it.
+    await waitUntilServing(true, 'MessageService has found the new primary');
+    expect(await watched.findPrimary()).not.toBe(old);
+  } finally {
+    old.resume();
+  }
+  await watched.waitUntilReplica(old);
+  await traffic.waitForMore(150);
+  expectClearRefusals(traffic);
+  primaryAddress.port = watched.other(old).port;
+  await traffic.expectNothingLost();
+}, 120_000);

@@ -1,40 +1,64 @@
-import { afterEach, beforeEach, expect, test } from 'vitest';
-import { type Account, connect } from '../helpers/clients.js';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { z } from 'zod';
+import { type Account, connect, newEmail } from '../helpers/clients.js';
 import { expectRefusal } from '../helpers/expectations.js';
 import { EventStream, signIn } from '../helpers/inbox.js';
 import { restClient } from '../helpers/rest.js';
 import { Suite } from '../helpers/suite.js';
 import { waitFor } from '../helpers/wait-for.js';
 
-const alice = { email: 'alice@example.com', password: 'wonderland', name: 'Alice' };
-const bob = { email: 'bob@example.com', password: 'builder', name: 'Bob' };
-
 let suite: Suite;
 let clients: ReturnType<typeof connect>;
 /** The REST doors for browsers: the same session is good at both. */
 let doors: [string, string];
+/** Each test's own: Alice writes, and Bob, to whom the cookie belongs, watches. */
+let alice: Account;
+let bob: Account;
 let cookie: string;
-let streams: EventStream[];
+let streams: EventStream[] = [];
 
-beforeEach(async () => {
+beforeAll(async () => {
   suite = await Suite.start({
     replicas: { frontend_service_grpc: 2, frontend_service_api: 2 },
     environment: { PEER_TIMEOUT_MS: '1500' },
     processEnvironment: { frontend_service_api: { MAX_WATCHES: '4', MAX_WATCHES_PER_USER: '3' } },
   });
   clients = connect(suite.addresses, suite.redis);
-  streams = [];
-  await suite.waitUntilReady();
   doors = [suite.addresses.frontend_service_api, suite.addressesOf(2).frontend_service_api];
-  for (const account of [alice, bob]) await clients.rest.users().post('/users').send(account).expect(201);
-  cookie = await signIn(doors[0], bob);
 });
 
-afterEach(async () => {
-  for (const stream of streams) stream.close();
+afterAll(async () => {
   clients.close();
   await suite.stop();
 });
+
+beforeEach(async () => {
+  for (const running of suite.running) if (!running.isRunning) await running.restart();
+  await suite.waitUntilReady();
+  [alice, bob] = [await signUp('alice'), await signUp('bob')];
+  cookie = await signIn(doors[0], bob);
+  await waitFor(async () => (await Promise.all(doors.map(isWhole))).every(Boolean), {
+    what: 'all services are reached from both doors',
+    timeoutMs: 20_000,
+  });
+});
+
+afterEach(() => {
+  for (const stream of streams) stream.close();
+  streams = [];
+});
+
+async function signUp(name: string): Promise<Account> {
+  const account = { email: newEmail(name), password: 'secret', name };
+  await clients.rest.users().post('/users').send(account).expect(201);
+  return account;
+}
+
+async function isWhole(door: string): Promise<boolean> {
+  const { body } = await restClient('frontend_service_api', door).get('/readyz');
+  return !z.object({ unreachable_peers: z.array(z.string()).optional() }).parse(body).unreachable_peers
+    ?.length;
+}
 
 async function open(door: string, as = cookie, lastEventId?: string): Promise<EventStream> {
   const stream = await EventStream.open(door, as, lastEventId);
@@ -46,6 +70,15 @@ async function openLive(door: string, lastEventId?: string): Promise<EventStream
   const stream = await open(door, cookie, lastEventId);
   await waitFor(() => stream.has('live'), { what: 'the stream is live' });
   return stream;
+}
+
+async function openOnceThereIsRoom(as: string): Promise<EventStream> {
+  return waitFor(async () => open(doors[0], as).catch(() => undefined), { what: 'there is room' });
+}
+
+/** Asks for a stream that is not to be had. */
+function askForEvents(as: string) {
+  return clients.rest.frontend().get('/api/events').set('Cookie', as);
 }
 
 /** Has Alice write to Bob, which is to succeed now or soon. */
@@ -169,19 +202,16 @@ test('a new password ends every session', async () => {
 });
 
 test('streams beyond the bounds are a 429: those of one user, and all', async () => {
-  const other: Account = { email: 'carol@example.com', password: 'secret', name: 'Carol' };
-  await clients.rest.users().post('/users').send(other).expect(201);
+  const other = await signUp('carol');
   const others = await signIn(doors[0], other);
-  const ask = (as: string) => clients.rest.frontend().get('/api/events').set('Cookie', as);
-
-  const mine = [await openLive(doors[0]), await openLive(doors[0]), await openLive(doors[0])];
-  expectRefusal(await ask(cookie), 429, /close another window/);
-  await open(doors[0], others);
-  expectRefusal(await ask(others), 429, /try again/);
-  mine[0]?.close();
-  await waitFor(async () => (await openLive(doors[0]).catch(() => undefined)) !== undefined, {
-    what: 'there is room again',
-  });
+  const mine = await openOnceThereIsRoom(cookie);
+  await openOnceThereIsRoom(cookie);
+  await openOnceThereIsRoom(cookie);
+  expectRefusal(await askForEvents(cookie), 429, /close another window/);
+  await openOnceThereIsRoom(others);
+  expectRefusal(await askForEvents(others), 429, /try again/);
+  mine.close();
+  await openOnceThereIsRoom(cookie);
 });
 
 test('while a service is away, what needs it is a 503, and all else goes on', async () => {

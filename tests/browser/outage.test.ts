@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { chromiumPath, expectHidden, expectShown, type Person, useBrowser } from '../helpers/browser.js';
 import { connect } from '../helpers/clients.js';
 import { type ProcessName, Suite } from '../helpers/suite.js';
@@ -12,9 +12,18 @@ describe.skipIf(chromiumPath === undefined)('the page, while services are away',
   let alice: Person;
   let bob: Person;
 
-  beforeEach(async () => {
+  beforeAll(async () => {
     suite = await Suite.start({ environment: { PEER_TIMEOUT_MS: '1500' } });
     clients = connect(suite.addresses, suite.redis);
+  });
+
+  afterAll(async () => {
+    clients.close();
+    await suite.stop();
+  });
+
+  beforeEach(async () => {
+    for (const running of suite.running) if (!running.isRunning) await running.restart();
     await suite.waitUntilReady();
     alice = await visit(suite.addresses.frontend_service_api, 'Alice');
     bob = await visit(suite.addresses.frontend_service_api, 'Bob');
@@ -24,11 +33,6 @@ describe.skipIf(chromiumPath === undefined)('the page, while services are away',
     await bob.open(alice.account.email);
     await alice.write('before');
     await bob.expectMessage('before');
-  });
-
-  afterEach(async () => {
-    clients.close();
-    await suite.stop();
   });
 
   async function takeAway(name: ProcessName): Promise<void> {

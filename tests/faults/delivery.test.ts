@@ -1,6 +1,7 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { enqueueLua } from '@messaging/service_kit/redis/outbox';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { connect } from '../helpers/clients.js';
 import { Suite } from '../helpers/suite.js';
 import { isSubset, shownNotifications, Traffic } from '../helpers/traffic.js';
@@ -10,7 +11,7 @@ let suite: Suite;
 let clients: ReturnType<typeof connect>;
 let traffic: Traffic;
 
-beforeEach(async () => {
+beforeAll(async () => {
   suite = await Suite.start({
     processes: [
       'user_service_api',
@@ -23,15 +24,22 @@ beforeEach(async () => {
     processEnvironment: { frontend_service_grpc: { LOG_LEVEL: 'info' } },
   });
   clients = connect(suite.addresses, suite.redis);
+});
+
+afterAll(async () => {
+  clients.close();
+  await suite.stop();
+});
+
+beforeEach(async () => {
+  for (const running of suite.running) if (!running.isRunning) await running.restart();
   await suite.waitUntilReady();
-  traffic = new Traffic(clients, 'sender');
+  traffic = new Traffic(clients, `sender-${randomUUID()}-`);
   await traffic.start();
 });
 
 afterEach(async () => {
   await traffic.end();
-  clients.close();
-  await suite.stop();
 });
 
 /** Besides what traffic compares: FrontendService has shown every notification. */

@@ -4,7 +4,7 @@
 #
 #   tests/swarm/check.sh
 #
-# The engine must be in no swarm; it is in none afterwards. The ports must be free, that of Redis, too. It takes about ten minutes.
+# The engine must be in no swarm; it is in none afterwards. The ports must be free, that of Redis, too. It takes six minutes.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 

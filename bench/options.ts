@@ -21,6 +21,8 @@ stops everything again. It needs h2load, wrk, redis-server and redis-benchmark, 
   --largest N      with --growth: the messages in the largest mailbox (1000000)
   --users N        with --growth: the users where there are many (100000)
   --watchers       measures what 2000 idle watchers cost in memory, on a fresh suite each round
+  --capacity       measures what a message, what is stored and a watcher cost, and what the model makes of it
+  --into FILE      with --capacity: writes the tables to their places in FILE, such as docs/capacity.md
   --help           prints this
 `;
 
@@ -38,11 +40,16 @@ const optionsSchema = z
     largest: count.min(10_001).default(1_000_000),
     users: count.default(100_000),
     watchers: z.boolean().default(false),
+    capacity: z.boolean().default(false),
+    into: z.string().optional(),
     help: z.boolean().default(false),
   })
-  .refine(({ growth, watchers }) => !growth || !watchers, {
-    path: ['watchers'],
-    message: 'not together with --growth',
+  .refine(({ growth, watchers, capacity }) => [growth, watchers, capacity].filter(Boolean).length <= 1, {
+    message: 'only one of --growth, --watchers and --capacity at a time',
+  })
+  .refine(({ into, capacity }) => into === undefined || capacity, {
+    path: ['into'],
+    message: 'only together with --capacity',
   });
 export type Options = z.output<typeof optionsSchema>;
 
@@ -64,6 +71,8 @@ export function readOptions(args: string[]): Options {
         largest: text,
         users: text,
         watchers: flag,
+        capacity: flag,
+        into: text,
         help: flag,
       },
     });
@@ -71,7 +80,9 @@ export function readOptions(args: string[]): Options {
   } catch (error) {
     const reasons =
       error instanceof z.ZodError
-        ? error.issues.map(({ path, message }) => `--${path.join('.')}: ${message}`)
+        ? error.issues.map(({ path, message }) =>
+            path.length === 0 ? message : `--${path.join('.')}: ${message}`,
+          )
         : [error instanceof Error ? error.message : String(error)];
     throw new BenchError(`${reasons.join('\n')}\n\n${HELP}`, { cause: error });
   }

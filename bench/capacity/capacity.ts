@@ -1,0 +1,171 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { measureInRounds, type Measurements } from '../measure.js';
+import type { Options } from '../options.js';
+import { readMemory } from '../proc.js';
+import type { Processes } from '../processes.js';
+import { SERVICES, startSuite, type Suite } from '../systems/suite.js';
+import { type CpuMs, watchCpu } from '../usage.js';
+import { Chain } from './chain.js';
+import { chainPointOf, figuresOf, medianOf } from './figures.js';
+import { planFor } from './model.js';
+import { measureOperations, operationNames } from './operations.js';
+import {
+  checkHalfTheCores,
+  checkLogIns,
+  checkReplicas,
+  IN_FLIGHT,
+  type Known,
+  type Prediction,
+} from './replicas.js';
+import { measureStorage, type StorageFigures } from './storage.js';
+import { demands, tablesOf } from './tables.js';
+import { measureWatching, type Watching } from './watching.js';
+
+const CHAIN_IN_FLIGHT = [1, 4, 16, 64, 256];
+const REDIS_IN_FLIGHT = [64, 256];
+const IDLE_SECONDS = 5;
+
+/** When a Redis waits for its disk. */
+export const SYNCS = ['always', 'everysec'] as const;
+export type Sync = (typeof SYNCS)[number];
+
+/** All that was measured. */
+export interface Capacity {
+  /** A message until it is shown, on one Redis for all services. */
+  chain: Measurements[];
+  /** CPU time that processes use in a second without a call, in milliseconds. */
+  idleCpuMsPerSecond: CpuMs;
+  /** The most that each process held, in bytes. */
+  peakBytes: Record<string, number>;
+  operations: Measurements[];
+  /** A message, with a Redis for each service. */
+  ownRedises: Record<Sync, Measurements[]>;
+  storage: StorageFigures;
+  watching: Watching[];
+  predictions: Prediction[];
+}
+
+/** Measures what a message, what is stored, and a watcher cost, and checks what the model makes of it. */
+export async function runCapacity(
+  processes: Processes,
+  options: Options,
+  signal: AbortSignal,
+  say: (line: string) => void,
+): Promise<{ markdown: string; json: unknown; sections: Record<string, string> }> {
+  const tools = { options, signal, say };
+  const one = await measureOne(processes, tools);
+  const predictions = [...one.predictions, ...(await checkReplicas(processes, one.known, tools))];
+  const ownRedises = await measureOwnRedises(processes, tools);
+  const storage = await measureStorage(processes, signal, say);
+  // They take a minute each.
+  const watching = await measureWatching(processes, Math.ceil(options.rounds / 2), signal, say);
+  const { chain, operations, idleCpuMsPerSecond, peakBytes } = one;
+  const capacity: Capacity = {
+    chain,
+    idleCpuMsPerSecond,
+    peakBytes,
+    operations,
+    ownRedises,
+    storage,
+    watching,
+    predictions,
+  };
+  const figures = figuresOf(capacity);
+  const plans = demands.map((demand) => planFor(demand, figures));
+  const sections = tablesOf(capacity, figures, plans);
+  return { markdown: Object.values(sections).join('\n\n'), sections, json: { ...capacity, figures, plans } };
+}
+
+type Tools = { options: Options; signal: AbortSignal; say: (line: string) => void };
+
+/** One of each process, as by default. */
+async function measureOne(processes: Processes, tools: Tools) {
+  const { options, signal, say } = tools;
+  const own = await processes.createOthers();
+  try {
+    const suite = await startSuite('suite', own, signal);
+    await keepFiles(suite, own);
+    const messages = await Chain.create(suite, own, signal);
+    const target = messages.createTarget('suite');
+    const comparison = {
+      name: 'SendMessage until it is shown',
+      inFlight: CHAIN_IN_FLIGHT,
+      targets: [target],
+    };
+    const chain = await measureInRounds(comparison, options, signal, say);
+    const readCpu = await watchCpu(suite.processes);
+    await sleep(IDLE_SECONDS * 1_000, undefined, { signal });
+    const idleCpuMsPerSecond = Object.fromEntries(
+      Object.entries(await readCpu()).map(([name, ms]) => [name, ms / IDLE_SECONDS]),
+    );
+    const memory = await Promise.all(
+      suite.processes.map(async ({ name, pid }): Promise<[string, number]> => [
+        name,
+        (await readMemory(pid)).peakRss,
+      ]),
+    );
+    const operations = await measureOperations(suite, own, options, signal, say);
+    const known = knownOf(chain, operations);
+    const predictions = [
+      await checkHalfTheCores(suite, target, known, tools),
+      await checkLogIns(suite, own, known, tools),
+    ];
+    messages.close();
+    return {
+      chain,
+      operations,
+      idleCpuMsPerSecond,
+      peakBytes: Object.fromEntries(memory),
+      known,
+      predictions,
+    };
+  } finally {
+    await own.stop();
+  }
+}
+
+async function measureOwnRedises(
+  processes: Processes,
+  { options, signal, say }: Tools,
+): Promise<Record<Sync, Measurements[]>> {
+  const own = await processes.createOthers();
+  try {
+    say('starting a Redis for each service');
+    const suite = await startSuite('suite', own, signal, { hasOwnRedises: true });
+    await keepFiles(suite, own);
+    const messages = await Chain.create(suite, own, signal);
+    const measure = async (sync: Sync) => {
+      for (const service of SERVICES) {
+        await own.connect(suite.redisOf[service], 0).config('SET', 'appendfsync', sync);
+      }
+      const comparison = {
+        name: `A Redis for each service, appendfsync ${sync}`,
+        inFlight: REDIS_IN_FLIGHT,
+        targets: [messages.createTarget('suite')],
+      };
+      return measureInRounds(comparison, options, signal, say);
+    };
+    const measured = { always: await measure('always'), everysec: await measure('everysec') };
+    messages.close();
+    return measured;
+  } finally {
+    await own.stop();
+  }
+}
+
+/** No file is rewritten while it is measured what is written to it. */
+async function keepFiles({ redisOf }: Suite, processes: Processes): Promise<void> {
+  for (const service of SERVICES) {
+    await processes.connect(redisOf[service], 0).config('SET', 'auto-aof-rewrite-percentage', '0');
+  }
+}
+
+function knownOf(chain: readonly Measurements[], operations: readonly Measurements[]): Known {
+  const reference = chain.find(({ inFlight }) => inFlight === IN_FLIGHT)?.samples['suite'] ?? [];
+  const logIns = operations.find(({ name }) => name === operationNames.logIn)?.samples['suite'] ?? [];
+  return {
+    chain: chain.map((measurements) => chainPointOf(measurements)),
+    loadCpuMs: medianOf(reference.map(({ loadCpuMsPerCall }) => loadCpuMsPerCall)),
+    logInCpuMs: medianOf(logIns.map(({ cpuMsPerCall }) => cpuMsPerCall)),
+  };
+}

@@ -6,7 +6,7 @@ import type { Processes } from '../processes.js';
 import { SERVICES, startSuite, type Suite } from '../systems/suite.js';
 import { type CpuMs, watchCpu } from '../usage.js';
 import { Chain } from './chain.js';
-import { chainPointOf, figuresOf, medianOf } from './figures.js';
+import { chainPointOf, figuresOf, medianOf, netCpu } from './figures.js';
 import { planFor } from './model.js';
 import { measureOperations, operationNames } from './operations.js';
 import {
@@ -21,7 +21,7 @@ import { measureStorage, type StorageFigures } from './storage.js';
 import { demands, tablesOf } from './tables.js';
 import { measureWatching, type Watching } from './watching.js';
 
-const CHAIN_IN_FLIGHT = [1, 4, 16, 64, 256];
+const CHAIN_IN_FLIGHT = [1, 16, 64, 256];
 const REDIS_IN_FLIGHT = [64, 256];
 const IDLE_SECONDS = 5;
 
@@ -57,8 +57,8 @@ export async function runCapacity(
   const predictions = [...one.predictions, ...(await checkReplicas(processes, one.known, tools))];
   const ownRedises = await measureOwnRedises(processes, tools);
   const storage = await measureStorage(processes, signal, say);
-  // They take a minute each.
-  const watching = await measureWatching(processes, Math.ceil(options.rounds / 2), signal, say);
+  // A round takes two minutes and a half, whatever a measurement takes.
+  const watching = await measureWatching(processes, Math.ceil(options.rounds / 3), signal, say);
   const { chain, operations, idleCpuMsPerSecond, peakBytes } = one;
   const capacity: Capacity = {
     chain,
@@ -105,7 +105,7 @@ async function measureOne(processes: Processes, tools: Tools) {
       ]),
     );
     const operations = await measureOperations(suite, own, options, signal, say);
-    const known = knownOf(chain, operations);
+    const known = knownOf(chain, operations, idleCpuMsPerSecond);
     const predictions = [
       await checkHalfTheCores(suite, target, known, tools),
       await checkLogIns(suite, own, known, tools),
@@ -160,12 +160,16 @@ async function keepFiles({ redisOf }: Suite, processes: Processes): Promise<void
   }
 }
 
-function knownOf(chain: readonly Measurements[], operations: readonly Measurements[]): Known {
+function knownOf(
+  chain: readonly Measurements[],
+  operations: readonly Measurements[],
+  idleCpuMsPerSecond: CpuMs,
+): Known {
   const reference = chain.find(({ inFlight }) => inFlight === IN_FLIGHT)?.samples['suite'] ?? [];
   const logIns = operations.find(({ name }) => name === operationNames.logIn)?.samples['suite'] ?? [];
   return {
-    chain: chain.map((measurements) => chainPointOf(measurements)),
+    chain: chain.map((measurements) => chainPointOf(measurements, idleCpuMsPerSecond)),
     loadCpuMs: medianOf(reference.map(({ loadCpuMsPerCall }) => loadCpuMsPerCall)),
-    logInCpuMs: medianOf(logIns.map(({ cpuMsPerCall }) => cpuMsPerCall)),
+    logInCpuMs: netCpu(logIns, idleCpuMsPerSecond)['user_service_grpc'] ?? NaN,
   };
 }

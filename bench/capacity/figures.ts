@@ -14,7 +14,7 @@ export const redisOf = (service: string) => `redis of ${service}`;
 
 /** The medians that the model is made from. */
 export function figuresOf(capacity: Capacity): Figures {
-  const { storage } = capacity;
+  const { storage, idleCpuMsPerSecond: idle } = capacity;
   const most = capacity.chain.at(-1)?.samples['suite'] ?? [];
   const mostWithOwn = capacity.ownRedises.always.at(-1)?.samples['suite'] ?? [];
   const meter = (samples: readonly Sample[], name: string) =>
@@ -24,13 +24,12 @@ export function figuresOf(capacity: Capacity): Figures {
   );
   const operation = (name: string) =>
     capacity.operations.find((each) => each.name === name)?.samples['suite'] ?? [];
-  const operationCpu = (name: string) =>
-    renamed(medianCpu(operation(name).map((sample) => sample.cpuMsByProcess)));
-  const total = (name: string) => medianOf(operation(name).map(({ cpuMsPerCall }) => cpuMsPerCall));
+  const operationCpu = (name: string) => renamed(netCpu(operation(name), idle));
   const events = capacity.watching.find(({ name }) => name === 'GET /api/events')?.rounds ?? [];
   const calls = capacity.watching.find(({ name }) => name === 'WatchNotifications')?.rounds ?? [];
   return {
-    chain: capacity.chain.map((measurements) => chainPointOf(measurements)),
+    chain: capacity.chain.map((measurements) => chainPointOf(measurements, idle)),
+    idleCpuMsPerSecond: idle,
     redisCpuMs: {
       user_service: redisCpuMs['user_service'] ?? NaN,
       message_service: redisCpuMs['message_service'] ?? NaN,
@@ -46,8 +45,8 @@ export function figuresOf(capacity: Capacity): Figures {
     },
     readCpuMs: operationCpu(operationNames.read),
     markReadCpuMs: operationCpu(operationNames.markRead),
-    logInCpuMs: total(operationNames.logIn),
-    newTokenCpuMs: total(operationNames.newToken),
+    newTokenCpuMs: operationCpu(operationNames.newToken),
+    logInCpuMs: operationCpu(operationNames.logIn)['user_service_grpc'] ?? NaN,
     messageBytes: storage.message.memory - CONTENT_BYTES,
     notificationBytes: storage.notification.memory,
     userBytes: storage.user.memory + storage.subscription.memory,
@@ -60,12 +59,28 @@ export function figuresOf(capacity: Capacity): Figures {
 }
 
 /** The medians of one load. */
-export function chainPointOf({ inFlight, samples: { suite = [] } }: Measurements): ChainPoint {
+export function chainPointOf(
+  { inFlight, samples: { suite = [] } }: Measurements,
+  idleCpuMsPerSecond: CpuMs,
+): ChainPoint {
   return {
     inFlight,
     perSecond: medianOf(suite.map(({ perSecond }) => perSecond)),
-    cpuMs: renamed(medianCpu(suite.map(({ cpuMsByProcess }) => cpuMsByProcess))),
+    cpuMs: renamed(netCpu(suite, idleCpuMsPerSecond)),
   };
+}
+
+/** CPU time of a call by process, less what the processes use in that time without any call: the medians of the rounds. */
+export function netCpu(samples: readonly Sample[], idleCpuMsPerSecond: CpuMs): CpuMs {
+  const rounds = samples.map(({ cpuMsByProcess, seconds, settledAfterMs, calls }) =>
+    Object.fromEntries(
+      Object.entries(cpuMsByProcess).map(([process, ms]) => {
+        const idle = (idleCpuMsPerSecond[process] ?? 0) * (seconds + settledAfterMs / 1_000);
+        return [process, Math.max(ms - idle / calls, 0)];
+      }),
+    ),
+  );
+  return medianCpu(rounds);
 }
 
 /** The median of each process over the rounds. */

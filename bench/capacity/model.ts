@@ -6,7 +6,7 @@ export interface ChainPoint {
   inFlight: number;
   /** How many came through in a second. */
   perSecond: number;
-  /** By process. */
+  /** By process, besides what it uses without any. */
   cpuMs: CpuMs;
 }
 
@@ -36,6 +36,8 @@ export type RedisPart = (typeof REDIS_PARTS)[number];
 export interface Figures {
   /** One Redis for all; ascending. */
   chain: readonly ChainPoint[];
+  /** What a process uses in a second without any call. */
+  idleCpuMsPerSecond: CpuMs;
   /** A message, by the Redis of the service, each with its own. */
   redisCpuMs: Record<RedisPart, number>;
   /** What one primary's thread spends on a message where all services share it. */
@@ -45,8 +47,8 @@ export interface Figures {
   /** A page of messages in the inbox, by process. */
   readCpuMs: CpuMs;
   markReadCpuMs: CpuMs;
+  newTokenCpuMs: CpuMs;
   logInCpuMs: number;
-  newTokenCpuMs: number;
   /** In Redis, besides its content. */
   messageBytes: number;
   notificationBytes: number;
@@ -115,7 +117,7 @@ export function cpuAtLoad(chain: readonly ChainPoint[], load: number, by: 'inFli
   return Object.fromEntries(
     Object.entries(above.cpuMs).map(([process, ms]) => {
       const from = below.cpuMs[process] ?? ms;
-      return [process, from + share * (ms - from)];
+      return [process, (1 - share) * from + share * ms];
     }),
   );
 }
@@ -228,7 +230,8 @@ export function planFor(demand: Demand, figures: Figures): Plan {
     reconnectSeconds: Math.max(
       ...processes.map(
         ({ kind, count }) =>
-          (demand.watchers * ((figures.watcher.connectCpuMs[kind] ?? 0) + newTokenOf(kind, figures))) /
+          (demand.watchers *
+            ((figures.watcher.connectCpuMs[kind] ?? 0) + (figures.newTokenCpuMs[kind] ?? 0))) /
           1_000 /
           count,
       ),
@@ -249,36 +252,42 @@ function cpuOf(
 ): number {
   const { watchersPerMessage, readsPerMessage, logInsPerWatcherAndDay, meanOfPeak, tokenSeconds } =
     assumptions;
-  const { watcher, readCpuMs, markReadCpuMs } = figures;
-  const ofMessage = cpuAtLoad(figures.chain, perProcess, 'perSecond')[kind] ?? 0;
-  const ofReads = readsPerMessage * ((readCpuMs[kind] ?? 0) + (markReadCpuMs[kind] ?? 0));
-  const ofWatchers = watchers * (watcher.restCpuMsPerSecond[kind] ?? 0);
-  // The one watcher of the chain got many at once; to show each to another takes more.
-  const isFrontend = kind === 'frontend_service_grpc' || kind === 'frontend_service_api';
-  const ofShowing = isFrontend ? watchersPerMessage * (watcher.shownCpuMs[kind] ?? 0) : 0;
-  const ofTaking = kind === 'frontend_service_api' ? 0 : ofMessage;
+  const { watcher, readCpuMs, markReadCpuMs, newTokenCpuMs, logInCpuMs } = figures;
+  const ofMessage = isInChain(kind) ? (cpuAtLoad(figures.chain, perProcess, 'perSecond')[kind] ?? 0) : 0;
+  // The one watcher of the chain got many at once; to show one each to others takes more.
+  const ofShowing = watchersPerMessage * (isFrontend(kind) ? (watcher.shownCpuMs[kind] ?? 0) : 0);
+  const ofReading = readsPerMessage * ((readCpuMs[kind] ?? 0) + (markReadCpuMs[kind] ?? 0));
+  const ofWatching = (watcher.restCpuMsPerSecond[kind] ?? 0) + (newTokenCpuMs[kind] ?? 0) / tokenSeconds;
   const logIns = (watchers * logInsPerWatcherAndDay) / (meanOfPeak * SECONDS_A_DAY);
-  const ofSessions =
-    kind === 'user_service_api'
-      ? logIns * figures.logInCpuMs + (watchers / tokenSeconds) * figures.newTokenCpuMs
-      : 0;
-  return messagesPerSecond * (ofTaking + ofShowing + ofReads) + ofWatchers + ofSessions;
+  const ofLogIns = kind === 'user_service_api' ? logIns * logInCpuMs : 0;
+  return messagesPerSecond * (ofMessage + ofShowing + ofReading) + watchers * ofWatching + ofLogIns;
 }
 
-function newTokenOf(kind: Kind, figures: Figures): number {
-  return kind === 'user_service_api' ? figures.newTokenCpuMs : 0;
+/** Whether each message passes it. What is shown by REST is counted as showing. */
+function isInChain(kind: Kind): boolean {
+  return kind.endsWith('_grpc');
+}
+
+/** Whether it holds something for each watcher. */
+function isFrontend(kind: Kind): boolean {
+  return kind.startsWith('frontend_service');
 }
 
 function planProcesses(kind: Kind, demand: Demand, figures: Figures): ProcessPlan {
   const { leastProcesses, coreShare, watchersPerProcess } = assumptions;
-  const isFrontend = kind === 'frontend_service_grpc' || kind === 'frontend_service_api';
-  const byWatchers = isFrontend ? Math.ceil(demand.watchers / watchersPerProcess) : 0;
+  const byWatchers = isFrontend(kind) ? Math.ceil(demand.watchers / watchersPerProcess) : 0;
   let count = Math.max(leastProcesses, byWatchers);
-  const cpuWith = (processes: number) =>
-    cpuOf(kind, demand, figures, demand.messagesPerSecond / processes) / 1_000;
-  while (cpuWith(count) > coreShare * count) count++;
-  const bytes = isFrontend ? demand.watchers * (figures.watcher.bytes[kind] ?? 0) : 0;
-  return { kind, count, cores: cpuWith(count), bytes: bytes + count * (figures.processBytes[kind] ?? 0) };
+  const idle = figures.idleCpuMsPerSecond[kind] ?? 0;
+  const coresWith = (processes: number) =>
+    (processes * idle + cpuOf(kind, demand, figures, demand.messagesPerSecond / processes)) / 1_000;
+  while (coresWith(count) > coreShare * count) count++;
+  const ofWatchers = isFrontend(kind) ? demand.watchers * (figures.watcher.bytes[kind] ?? 0) : 0;
+  return {
+    kind,
+    count,
+    cores: coresWith(count),
+    bytes: ofWatchers + count * (figures.processBytes[kind] ?? 0),
+  };
 }
 
 function planRedis(part: RedisPart, { messagesPerSecond, watchers }: Demand, figures: Figures): RedisPlan {

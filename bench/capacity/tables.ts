@@ -2,8 +2,9 @@ import { type Measurements, type Sample, spreadOf } from '../measure.js';
 import { figure, spread, table } from '../report.js';
 import { SERVICES } from '../systems/suite.js';
 import { type Capacity, SYNCS } from './capacity.js';
-import { medianCpu, medianOf, redisOf, SHARED_REDIS } from './figures.js';
+import { medianOf, netCpu, redisOf, SHARED_REDIS } from './figures.js';
 import { assumptions, type Demand, type Figures, type Plan, sumOf } from './model.js';
+import type { WatchingRound } from './watching.js';
 import { CONTENT_BYTES } from './chain.js';
 
 /** The sizes that the plan is made for. */
@@ -45,41 +46,41 @@ const spreadBy = (samples: readonly Sample[], value: (sample: Sample) => number)
 const round = (value: number) => Math.round(value).toLocaleString('en');
 
 /** CPU time of each process for a message, at each load. */
-function chainTable({ chain, idleCpuMsPerSecond, peakBytes }: Capacity): string {
-  const names = Object.keys(idleCpuMsPerSecond);
-  const cpu = chain.map((measurements) =>
-    medianCpu(samplesOf(measurements).map(({ cpuMsByProcess }) => cpuMsByProcess)),
+function chainTable({ chain, idleCpuMsPerSecond: idle, peakBytes }: Capacity): string {
+  const cpu = chain.map((measurements) => netCpu(samplesOf(measurements), idle));
+  const totals = chain.map((measurements) =>
+    samplesOf(measurements).map((sample) => MICROSECONDS * sumOf(netCpu([sample], idle))),
   );
+  const row = (name: string, value: (sample: Sample) => number) => [
+    name,
+    ...chain.map((each) => spreadBy(samplesOf(each), value)),
+    '',
+    '',
+  ];
   return table(
     [
       'µs of CPU a message',
       ...chain.map(({ inFlight }) => `${inFlight} in flight`),
-      'idle, µs/s',
+      'µs/s without any',
       'peak RSS MB',
     ],
     [
-      ...names.map((name) => [
+      ...Object.keys(idle).map((name) => [
         name,
         ...cpu.map((each) => figure(MICROSECONDS * (each[name] ?? NaN))),
-        figure(MICROSECONDS * (idleCpuMsPerSecond[name] ?? NaN)),
+        figure(MICROSECONDS * (idle[name] ?? NaN)),
         round((peakBytes[name] ?? NaN) / 1024 ** 2),
       ]),
       [
         'all',
-        ...chain.map((each) => spreadBy(samplesOf(each), ({ cpuMsPerCall }) => MICROSECONDS * cpuMsPerCall)),
-        figure(MICROSECONDS * sumOf(idleCpuMsPerSecond)),
+        ...totals.map((total) => spread(spreadOf(total))),
+        figure(MICROSECONDS * sumOf(idle)),
         round(sumOf(peakBytes) / 1024 ** 2),
       ],
-      ['messages/s', ...chain.map((each) => spreadBy(samplesOf(each), ({ perSecond }) => perSecond)), '', ''],
-      ['p50 ms', ...chain.map((each) => spreadBy(samplesOf(each), ({ p50Ms }) => p50Ms)), '', ''],
-      [
-        'µs of the load generator',
-        ...chain.map((each) =>
-          spreadBy(samplesOf(each), ({ loadCpuMsPerCall }) => MICROSECONDS * loadCpuMsPerCall),
-        ),
-        '',
-        '',
-      ],
+      row('the load generator', ({ loadCpuMsPerCall }) => MICROSECONDS * loadCpuMsPerCall),
+      row('messages/s', ({ perSecond }) => perSecond),
+      row('p50 ms', ({ p50Ms }) => p50Ms),
+      row('p99 ms', ({ p99Ms }) => p99Ms),
     ],
   );
 }
@@ -145,21 +146,21 @@ function redisTable({ chain, ownRedises }: Capacity): string {
   );
 }
 
-function operationsTable({ operations }: Capacity): string {
+function operationsTable({ operations, idleCpuMsPerSecond }: Capacity): string {
   return table(
     ['call', 'in flight', 'calls/s', 'ms of CPU', 'of which'],
     operations.map((each) => {
       const samples = samplesOf(each);
-      const total = medianOf(samples.map(({ cpuMsPerCall }) => cpuMsPerCall));
-      const parts = Object.entries(medianCpu(samples.map(({ cpuMsByProcess }) => cpuMsByProcess)))
-        .filter(([, ms]) => ms > total / 20)
+      const net = netCpu(samples, idleCpuMsPerSecond);
+      const parts = Object.entries(net)
+        .filter(([, ms]) => ms > sumOf(net) / 20)
         .toSorted(([, one], [, other]) => other - one)
         .map(([name, ms]) => `${name} ${figure(ms)}`);
       return [
         each.name,
         String(each.inFlight),
         spreadBy(samples, ({ perSecond }) => perSecond),
-        spreadBy(samples, ({ cpuMsPerCall }) => cpuMsPerCall),
+        spread(spreadOf(samples.map((sample) => sumOf(netCpu([sample], idleCpuMsPerSecond))))),
         parts.join(', '),
       ];
     }),
@@ -209,32 +210,22 @@ function watchersTable({ watching }: Capacity): string {
       'µs of CPU to show it one',
     ],
     watching.flatMap(({ name, watchersPerUser, rounds }) => {
-      const by = (value: (round: (typeof rounds)[number]) => number | undefined) =>
+      const by = (value: (round: WatchingRound) => number | undefined) =>
         spreadOf(rounds.map((each) => value(each) ?? NaN));
-      const processes = Object.keys(rounds[0]?.connectCpuMs ?? {});
-      const kilobytes = (process: string, kind: 'pss' | 'rss') => {
-        const measured = rounds.some(({ memory }) => memory.some((each) => each.process === process));
-        if (!measured && process !== SHARED_REDIS) return '';
-        return spread(
-          by((each) =>
-            process === SHARED_REDIS
-              ? each.redisBytes / 1024
-              : (each.memory.find((held) => held.process === process)?.[kind] ?? NaN) / 1024,
-          ),
-        );
+      const held = (process: string, kind: 'pss' | 'rss') => {
+        // What Redis takes is told by Redis itself.
+        if (process === SHARED_REDIS) return spread(by(({ redisBytes }) => redisBytes / 1024));
+        const memoryOf = (each: WatchingRound) => each.memory.find((holder) => holder.process === process);
+        if (!rounds.some(memoryOf)) return '';
+        return spread(by((each) => (memoryOf(each)?.[kind] ?? NaN) / 1024));
       };
-      return processes
-        .filter(
-          (process) =>
-            by(({ connectCpuMs }) => connectCpuMs[process]).median +
-              by(({ shownCpuMs }) => shownCpuMs[process]).median >
-            0,
-        )
+      return ['frontend_service_api', 'frontend_service_grpc', 'notification_service_grpc', SHARED_REDIS]
+        .filter((process) => process !== 'frontend_service_api' || name.startsWith('GET'))
         .map((process) => [
           watchersPerUser === 1 ? name : `${name}, ${watchersPerUser} a user`,
           process,
-          kilobytes(process, 'pss'),
-          kilobytes(process, 'rss'),
+          held(process, 'pss'),
+          held(process, 'rss'),
           spread(by(({ connectCpuMs }) => connectCpuMs[process])),
           spread(by(({ restCpuMsPerSecond }) => MICROSECONDS * (restCpuMsPerSecond[process] ?? NaN))),
           spread(by(({ shownCpuMs }) => MICROSECONDS * (shownCpuMs[process] ?? NaN))),
@@ -337,7 +328,11 @@ function resourcesTable(plans: readonly Plan[]): string {
 
 function primariesTable(plans: readonly Plan[], figures: Figures): string {
   return table(
-    ['Redis of (primaries: busy cores; GB)', 'messages/s at the most', ...columnsOf(plans)],
+    [
+      'Redis of (primaries: busy cores; GB)',
+      `messages/s at ${100 * assumptions.coreShare} % of a core`,
+      ...columnsOf(plans),
+    ],
     SERVICES.map((service) => [
       service,
       round((assumptions.coreShare * 1_000) / figures.redisCpuMs[service]),

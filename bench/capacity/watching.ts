@@ -16,6 +16,7 @@ const FIRST = 100;
 const GRPC_CONNECTIONS = 20;
 /** A browser's stream has a heartbeat in as many. */
 const REST_SECONDS = 15;
+const IDLE_SECONDS = 5;
 const WARM_UP_TELLS = 3;
 const TELLS = 10;
 
@@ -97,21 +98,21 @@ async function measureRound(
 
     const before = await readSettledMemory(measured, signal);
     const { usedBytes } = await readRedisState(redis);
-    const readConnectCpu = await watchCpu(suite.processes);
+    const idle = await readPerSecond(suite, IDLE_SECONDS, signal);
+
+    const readConnectCpu = await watchCpuBesides(suite, idle);
     const others = await addWatchers(crowd, { count: WATCHERS - FIRST, users, firstUser: FIRST }, signal);
     const connectCpu = await readConnectCpu();
     const after = await readSettledMemory(measured, signal);
     const usedAfter = (await readRedisState(redis)).usedBytes;
 
-    const readRestCpu = await watchCpu(suite.processes);
-    await sleep(REST_SECONDS * 1_000, undefined, { signal });
-    const restCpu = await readRestCpu();
-
+    const rest = await readPerSecond(suite, REST_SECONDS, signal);
     const watchers = [...first, ...others];
     for (let tell = 0; tell < WARM_UP_TELLS; tell++) await tellAll(watchers, users, suite, signal);
-    const readShownCpu = await watchCpu(suite.processes);
+    const readShownCpu = await watchCpuBesides(suite, rest);
     for (let tell = 0; tell < TELLS; tell++) await tellAll(watchers, users, suite, signal);
     const shownCpu = await readShownCpu();
+    const restCpu = mapCpu(rest, (ms, process) => ms - (idle[process] ?? NaN));
     return {
       memory: measured.map(({ name }, position) => ({
         process: name,
@@ -120,7 +121,7 @@ async function measureRound(
       })),
       redisBytes: (usedAfter - usedBytes) / others.length,
       connectCpuMs: divide(connectCpu, others.length),
-      restCpuMsPerSecond: divide(restCpu, WATCHERS * REST_SECONDS),
+      restCpuMsPerSecond: divide(restCpu, others.length),
       shownCpuMs: divide(shownCpu, WATCHERS * TELLS),
     };
   } finally {
@@ -133,6 +134,29 @@ function difference(before: Memory | undefined, after: Memory | undefined, kind:
   return (after?.[kind] ?? NaN) - (before?.[kind] ?? NaN);
 }
 
+/** What each process uses in a second in which nobody asks for anything. */
+async function readPerSecond({ processes }: Suite, seconds: number, signal: AbortSignal): Promise<CpuMs> {
+  const read = await watchCpu(processes);
+  await sleep(seconds * 1_000, undefined, { signal });
+  return mapCpu(await read(), (ms) => ms / seconds);
+}
+
+/** Begins to count CPU time, besides what is used in each second anyway. */
+async function watchCpuBesides({ processes }: Suite, perSecond: CpuMs): Promise<() => Promise<CpuMs>> {
+  const startedAt = performance.now();
+  const read = await watchCpu(processes);
+  return async () => {
+    const used = await read();
+    const seconds = (performance.now() - startedAt) / 1_000;
+    return mapCpu(used, (ms, process) => ms - seconds * (perSecond[process] ?? NaN));
+  };
+}
+
+/** What is less than nothing is none. */
 function divide(cpuMs: CpuMs, count: number): CpuMs {
-  return Object.fromEntries(Object.entries(cpuMs).map(([name, ms]) => [name, ms / count]));
+  return mapCpu(cpuMs, (ms) => Math.max(ms / count, 0));
+}
+
+function mapCpu(cpuMs: CpuMs, change: (ms: number, process: string) => number): CpuMs {
+  return Object.fromEntries(Object.entries(cpuMs).map(([process, ms]) => [process, change(ms, process)]));
 }

@@ -31,6 +31,7 @@ const [alone, some, many] = chain as [ChainPoint, ChainPoint, ChainPoint];
 
 const figures: Figures = {
   chain,
+  idleCpuMsPerSecond: Object.fromEntries(KINDS.map((kind) => [kind, 5])),
   redisCpuMs: {
     user_service: 0.01,
     message_service: 0.06,
@@ -47,7 +48,7 @@ const figures: Figures = {
   readCpuMs: { message_service_grpc: 0.2, frontend_service_api: 0.4, redis: 0.05 },
   markReadCpuMs: { message_service_grpc: 0.1 },
   logInCpuMs: 120,
-  newTokenCpuMs: 1,
+  newTokenCpuMs: { user_service_api: 1 },
   messageBytes: 500,
   notificationBytes: 300,
   userBytes: 500,

@@ -168,6 +168,7 @@ function knownOf(
   const reference = chain.find(({ inFlight }) => inFlight === IN_FLIGHT)?.samples['suite'] ?? [];
   const logIns = operations.find(({ name }) => name === operationNames.logIn)?.samples['suite'] ?? [];
   return {
+    idleCpuMsPerSecond,
     chain: chain.map((measurements) => chainPointOf(measurements, idleCpuMsPerSecond)),
     loadCpuMs: medianOf(reference.map(({ loadCpuMsPerCall }) => loadCpuMsPerCall)),
     logInCpuMs: netCpu(logIns, idleCpuMsPerSecond)['user_service_grpc'] ?? NaN,

@@ -75,7 +75,9 @@ export function netCpu(samples: readonly Sample[], idleCpuMsPerSecond: CpuMs): C
   const rounds = samples.map(({ cpuMsByProcess, seconds, settledAfterMs, calls }) =>
     Object.fromEntries(
       Object.entries(cpuMsByProcess).map(([process, ms]) => {
-        const idle = (idleCpuMsPerSecond[process] ?? 0) * (seconds + settledAfterMs / 1_000);
+        // A replica is as idle as the first.
+        const idle =
+          (idleCpuMsPerSecond[process.replace(/ \d+$/, '')] ?? 0) * (seconds + settledAfterMs / 1_000);
         return [process, Math.max(ms - idle / calls, 0)];
       }),
     ),

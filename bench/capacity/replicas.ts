@@ -1,12 +1,14 @@
 import { cpus } from 'node:os';
 import { Spread } from '../drivers/spread.js';
 import { runTool } from '../drivers/tool.js';
-import { measureInRounds, spreadOf, type Target } from '../measure.js';
+import { measureInRounds, type Target } from '../measure.js';
 import type { Options } from '../options.js';
 import type { Processes } from '../processes.js';
 import { startSuite, type Suite } from '../systems/suite.js';
+import type { CpuMs } from '../usage.js';
 import { Chain, signUp } from './chain.js';
-import { type ChainPoint, predictLogIns, predictPerSecond } from './model.js';
+import { netCpu } from './figures.js';
+import { type ChainPoint, cpuAtLoad, predictLogIns, predictPerSecond, sumOf } from './model.js';
 import { createLogIn } from './operations.js';
 
 /** At each replica, or at all together. */
@@ -18,9 +20,15 @@ const REPLICAS = [2, 3];
 export interface Prediction {
   name: string;
   unit: 'messages' | 'log-ins';
-  predicted: number;
-  /** A second, by round. */
-  measured: number[];
+  predicted: Expected;
+  /** By round. */
+  measured: Expected[];
+}
+
+/** How many come through in a second, and what each costs the suite. */
+interface Expected {
+  perSecond: number;
+  cpuMs: number;
 }
 
 /** What the predictions are made from. */
@@ -29,6 +37,7 @@ export interface Known {
   /** What a message costs the load generator, with {@link IN_FLIGHT} in flight. */
   loadCpuMs: number;
   logInCpuMs: number;
+  idleCpuMsPerSecond: CpuMs;
 }
 
 type Tools = { options: Options; signal: AbortSignal; say: (line: string) => void };
@@ -57,6 +66,7 @@ export async function checkHalfTheCores(
       },
       target,
       IN_FLIGHT,
+      known,
       tools,
     );
   } finally {
@@ -71,7 +81,7 @@ export async function checkReplicas(processes: Processes, known: Known, tools: T
     const own = await processes.createOthers();
     try {
       tools.say(`starting ${replicas} of each`);
-      const suite = await startSuite(`suite of ${replicas}`, own, tools.signal, { replicas });
+      const suite = await startSuite('suite', own, tools.signal, { replicas });
       const chain = await Chain.create(suite, own, tools.signal);
       try {
         for (const [position, inFlight] of [IN_FLIGHT, IN_FLIGHT * replicas].entries()) {
@@ -80,7 +90,7 @@ export async function checkReplicas(processes: Processes, known: Known, tools: T
           const predicted = predictMessages(known, { inFlight: inFlight / replicas });
           const name = `${replicas} of each, ${inFlight} in flight together`;
           const target = chain.createTarget(name);
-          checked.push(await check({ name, unit: 'messages', predicted }, target, inFlight, once));
+          checked.push(await check({ name, unit: 'messages', predicted }, target, inFlight, known, once));
         }
       } finally {
         chain.close();
@@ -97,7 +107,7 @@ export async function checkReplicas(processes: Processes, known: Known, tools: T
 export async function checkLogIns(
   suite: Suite,
   processes: Processes,
-  { logInCpuMs }: Known,
+  known: Known,
   tools: Tools,
 ): Promise<Prediction> {
   const email = 'someone@example.com';
@@ -107,7 +117,8 @@ export async function checkLogIns(
   // As UserService's config.ts has it.
   const threads = Math.min(Math.max(cores - 1, 1), 3);
   const inFlight = LOG_INS_IN_FLIGHT * addresses.length;
-  const predicted = predictLogIns(logInCpuMs, { processes: addresses.length, threads, cores });
+  const perSecond = predictLogIns(known.logInCpuMs, { processes: addresses.length, threads, cores });
+  const predicted = { perSecond, cpuMs: known.logInCpuMs };
   const target: Target = {
     name: 'log-ins',
     load: new Spread(addresses.map((address) => createLogIn(email).createLoad(address, processes.folder))),
@@ -117,6 +128,7 @@ export async function checkLogIns(
     { name: `${addresses.length} of user_service_grpc, ${inFlight} in flight`, unit: 'log-ins', predicted },
     target,
     inFlight,
+    known,
     { ...tools, options: { ...tools.options, 'warm-up': inFlight } },
   );
 }
@@ -124,10 +136,13 @@ export async function checkLogIns(
 function predictMessages(
   { chain, loadCpuMs }: Known,
   options: { inFlight: number; coresShare?: number },
-): number {
+): Expected {
   const reference = chain.find(({ inFlight }) => inFlight === IN_FLIGHT);
   if (!reference) throw new Error(`nothing was measured with ${IN_FLIGHT} in flight`);
-  return predictPerSecond(chain, reference, { loadCpuMs, ...options });
+  return {
+    perSecond: predictPerSecond(chain, reference, { loadCpuMs, ...options }),
+    cpuMs: sumOf(cpuAtLoad(chain, options.inFlight, 'inFlight')),
+  };
 }
 
 /** The prediction is said before the run that it is about. */
@@ -135,18 +150,21 @@ async function check(
   prediction: Omit<Prediction, 'measured'>,
   target: Target,
   inFlight: number,
+  known: Known,
   { options, signal, say }: Tools,
 ): Promise<Prediction> {
   const { name, unit, predicted } = prediction;
-  say(`${name}: predicted are ${predicted.toFixed(1)} ${unit} a second`);
-  const [measurements] = await measureInRounds(
-    { name, inFlight: [inFlight], targets: [target] },
-    options,
-    signal,
-    say,
+  say(
+    `${name}: predicted are ${predicted.perSecond.toFixed(1)} ${unit} a second, ${predicted.cpuMs.toFixed(3)} ms of CPU each`,
   );
-  const measured = measurements?.samples[target.name]?.map(({ perSecond }) => perSecond) ?? [];
-  const error = spreadOf(measured).median / predicted - 1;
-  say(`${name}: ${(100 * error).toFixed(0)} % beside the prediction`);
-  return { ...prediction, measured };
+  const comparison = { name, inFlight: [inFlight], targets: [target] };
+  const [measurements] = await measureInRounds(comparison, options, signal, say);
+  const samples = measurements?.samples[target.name] ?? [];
+  return {
+    ...prediction,
+    measured: samples.map((sample) => ({
+      perSecond: sample.perSecond,
+      cpuMs: sumOf(netCpu([sample], known.idleCpuMsPerSecond)),
+    })),
+  };
 }

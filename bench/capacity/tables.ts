@@ -3,7 +3,7 @@ import { figure, spread, table } from '../report.js';
 import { SERVICES } from '../systems/suite.js';
 import { type Capacity, SYNCS } from './capacity.js';
 import { medianOf, netCpu, redisOf, SHARED_REDIS } from './figures.js';
-import { assumptions, type Demand, type Figures, type Plan, sumOf } from './model.js';
+import { assumptions, type Demand, type Figures, type Limit, type Plan, sumOf } from './model.js';
 import type { WatchingRound } from './watching.js';
 import { CONTENT_BYTES } from './chain.js';
 
@@ -107,13 +107,6 @@ function trafficTable(chain: readonly Measurements[]): string {
 
 /** What the Redis of each service does for a message. */
 function redisTable({ chain, ownRedises }: Capacity): string {
-  const use = (samples: readonly Sample[], redis: string) => {
-    const micros = samples.map(({ meters }) => MICROSECONDS * (meters[`${redis} mainThreadMs`] ?? NaN));
-    const { median, min, max } = spreadOf(micros);
-    const perSecond = spread({ median: 1e6 / median, min: 1e6 / max, max: 1e6 / min });
-    const commands = medianOf(samples.map(({ meters }) => meters[`${redis} commands`] ?? NaN));
-    return [figure(commands), spread({ median, min, max }), perSecond];
-  };
   return table(
     [
       'Redis of',
@@ -130,7 +123,7 @@ function redisTable({ chain, ownRedises }: Capacity): string {
           'all services',
           'always',
           String(each.inFlight),
-          ...use(samplesOf(each), SHARED_REDIS),
+          ...redisUse(samplesOf(each), SHARED_REDIS),
         ]),
       ...SERVICES.flatMap((service) =>
         SYNCS.flatMap((sync) =>
@@ -138,12 +131,21 @@ function redisTable({ chain, ownRedises }: Capacity): string {
             service,
             sync,
             String(each.inFlight),
-            ...use(samplesOf(each), redisOf(service)),
+            ...redisUse(samplesOf(each), redisOf(service)),
           ]),
         ),
       ),
     ],
   );
+}
+
+/** Commands a message, time of the thread, and what would fill it. */
+function redisUse(samples: readonly Sample[], redis: string): string[] {
+  const micros = samples.map(({ meters }) => MICROSECONDS * (meters[`${redis} mainThreadMs`] ?? NaN));
+  const { median, min, max } = spreadOf(micros);
+  const perSecond = spread({ median: 1e6 / median, min: 1e6 / max, max: 1e6 / min });
+  const commands = medianOf(samples.map(({ meters }) => meters[`${redis} commands`] ?? NaN));
+  return [figure(commands), spread({ median, min, max }), perSecond];
 }
 
 function operationsTable({ operations, idleCpuMsPerSecond }: Capacity): string {
@@ -236,13 +238,36 @@ function watchersTable({ watching }: Capacity): string {
 
 function predictionsTable({ predictions }: Capacity): string {
   return table(
-    ['run', 'what a second', 'predicted', 'measured', 'measured beside predicted'],
+    [
+      'run',
+      'what',
+      'a second: predicted',
+      'measured',
+      'error',
+      'ms of CPU each: predicted',
+      'measured',
+      'error',
+    ],
     predictions.map(({ name, unit, predicted, measured }) => {
-      const found = spreadOf(measured);
-      const error = 100 * (found.median / predicted - 1);
-      return [name, unit, figure(predicted), spread(found), `${error > 0 ? '+' : ''}${error.toFixed(0)} %`];
+      const perSecond = spreadOf(measured.map((each) => each.perSecond));
+      const cpuMs = spreadOf(measured.map((each) => each.cpuMs));
+      return [
+        name,
+        unit,
+        figure(predicted.perSecond),
+        spread(perSecond),
+        errorOf(perSecond.median, predicted.perSecond),
+        figure(predicted.cpuMs),
+        spread(cpuMs),
+        errorOf(cpuMs.median, predicted.cpuMs),
+      ];
     }),
   );
+}
+
+function errorOf(value: number, predicted: number): string {
+  const error = 100 * (value / predicted - 1);
+  return `${error > 0 ? '+' : ''}${error.toFixed(0)} %`;
 }
 
 function assumptionsTable(): string {
@@ -346,23 +371,33 @@ function primariesTable(plans: readonly Plan[], figures: Figures): string {
 
 /** The three tightest limits, and the tightest that more processes do not cure. */
 function limitsTable(plans: readonly Plan[]): string {
-  const describe = ({ name, used }: Plan['limits'][number]) => `${name}: ${figure(used)} ×`;
-  const at = (position: number) => (plan: Plan) => {
-    const limit = plan.limits[position];
-    return limit ? describe(limit) : '';
-  };
-  const uncured = (plan: Plan) => plan.limits.filter(({ isCuredByReplicas }) => !isCuredByReplicas);
   const rows: [name: string, value: (plan: Plan) => string][] = [
-    ['first, with one of everything', at(0)],
-    ['second', at(1)],
-    ['third', at(2)],
-    ['first that replicas do not cure', (plan) => uncured(plan).slice(0, 1).map(describe).join('')],
-    ['second of those', (plan) => uncured(plan).slice(1, 2).map(describe).join('')],
+    ['first, with one of everything', limitAt(0)],
+    ['second', limitAt(1)],
+    ['third', limitAt(2)],
+    ['first that replicas do not cure', limitAt(0, notCured)],
+    ['second of those', limitAt(1, notCured)],
   ];
   return table(
     ['what is asked of it, as a multiple of all of it', ...columnsOf(plans)],
     rows.map(([name, value]) => [name, ...plans.map(value)]),
   );
+}
+
+/** Tells one limit of a plan, by its place among those that are chosen. */
+function limitAt(
+  position: number,
+  choose: (plan: Plan) => Limit[] = ({ limits }) => limits,
+): (plan: Plan) => string {
+  return (plan) =>
+    choose(plan)
+      .slice(position, position + 1)
+      .map(({ name, used }) => `${name}: ${figure(used)} ×`)
+      .join('');
+}
+
+function notCured({ limits }: Plan): Limit[] {
+  return limits.filter(({ isCuredByReplicas }) => !isCuredByReplicas);
 }
 
 function recoveryTable(plans: readonly Plan[]): string {

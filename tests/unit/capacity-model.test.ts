@@ -10,24 +10,22 @@ import {
 import { expect, test } from 'vitest';
 
 /** A message takes less the more of them are in flight. */
-const chain: ChainPoint[] = [
-  {
-    inFlight: 1,
-    perSecond: 500,
-    cpuMs: { message_service_grpc: 1, notification_service_grpc: 0.5, redis: 0.5 },
-  },
-  {
-    inFlight: 16,
-    perSecond: 2_000,
-    cpuMs: { message_service_grpc: 0.3, notification_service_grpc: 0.2, redis: 0.1 },
-  },
-  {
-    inFlight: 64,
-    perSecond: 4_000,
-    cpuMs: { message_service_grpc: 0.2, notification_service_grpc: 0.1, redis: 0.1 },
-  },
-];
-const [alone, some, many] = chain as [ChainPoint, ChainPoint, ChainPoint];
+const alone: ChainPoint = {
+  inFlight: 1,
+  perSecond: 500,
+  cpuMs: { message_service_grpc: 1, notification_service_grpc: 0.5, redis: 0.5 },
+};
+const some: ChainPoint = {
+  inFlight: 16,
+  perSecond: 2_000,
+  cpuMs: { message_service_grpc: 0.3, notification_service_grpc: 0.2, redis: 0.1 },
+};
+const many: ChainPoint = {
+  inFlight: 64,
+  perSecond: 4_000,
+  cpuMs: { message_service_grpc: 0.2, notification_service_grpc: 0.1, redis: 0.1 },
+};
+const chain = [alone, some, many];
 
 const figures: Figures = {
   chain,

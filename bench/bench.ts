@@ -1,9 +1,9 @@
 import { writeFile } from 'node:fs/promises';
 import { inspect } from 'node:util';
 import { RedisServerError } from '#scripts/redis-server';
-import { runCapacity } from './capacity/capacity.js';
+import { runCapacity, SECTIONS } from './capacity/capacity.js';
 import { runComparison } from './comparison.js';
-import { writeSections } from './document.js';
+import { checkSections, writeSections } from './document.js';
 import { ensureTools } from './drivers/tool.js';
 import { runGrowth } from './growth.js';
 import { BenchError, HELP, type Options, readOptions } from './options.js';
@@ -31,15 +31,15 @@ type Part = (
 
 async function run(options: Options, stop: AbortController): Promise<void> {
   await ensureTools();
+  if (options.into !== undefined) await checkSections(options.into, SECTIONS);
   const processes = await Processes.create(stop);
   try {
     const measureAll = choosePart(options);
     const { markdown, json, sections } = await measureAll(processes, options, stop.signal, say);
-    const machine = describeRun(options);
-    const tables = `${machine}\n\n${markdown}\n`;
+    const tables = `${describeRun(options)}\n\n${markdown}\n`;
     process.stdout.write(`\n${tables}`);
     if (options.markdown !== undefined) await writeFile(options.markdown, tables);
-    if (options.into !== undefined) await writeSections(options.into, { machine, ...sections });
+    if (options.into !== undefined) await writeSections(options.into, sections ?? {});
     if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify(json, undefined, 2)}\n`);
   } finally {
     await processes.stop();

@@ -22,14 +22,14 @@ const GROUP = 50;
 const CALL_TIMEOUT_MS = 60_000;
 
 /** A way to watch. */
-export interface Plan {
+interface Plan {
   name: string;
   /** The processes that hold something for each watcher. */
   holders: readonly ProcessName[];
   createWatchers: (suite: Suite) => Watchers;
 }
 
-export const plans: readonly Plan[] = [
+const plans: readonly Plan[] = [
   {
     name: 'WatchNotifications',
     holders: ['frontend_service_grpc'],

@@ -3,6 +3,7 @@ import { measureInRounds, type Measurements } from '../measure.js';
 import type { Options } from '../options.js';
 import { readMemory } from '../proc.js';
 import type { Processes } from '../processes.js';
+import { describeRun } from '../report.js';
 import { SERVICES, startSuite, type Suite } from '../systems/suite.js';
 import { type CpuMs, watchCpu } from '../usage.js';
 import { Chain } from './chain.js';
@@ -16,10 +17,14 @@ import {
   IN_FLIGHT,
   type Known,
   type Prediction,
+  warm,
 } from './replicas.js';
 import { measureStorage, type StorageFigures } from './storage.js';
-import { demands, tablesOf } from './tables.js';
+import { demands, TABLES, tablesOf } from './tables.js';
 import { measureWatching, type Watching } from './watching.js';
+
+/** The places in the document. */
+export const SECTIONS = ['machine', ...TABLES] as const;
 
 const CHAIN_IN_FLIGHT = [1, 16, 64, 256];
 const REDIS_IN_FLIGHT = [64, 256];
@@ -72,8 +77,11 @@ export async function runCapacity(
   };
   const figures = figuresOf(capacity);
   const plans = demands.map((demand) => planFor(demand, figures));
-  const sections = tablesOf(capacity, figures, plans);
-  return { markdown: Object.values(sections).join('\n\n'), sections, json: { ...capacity, figures, plans } };
+  const tables = tablesOf(capacity, figures, plans);
+  const today = new Date().toISOString().slice(0, 10);
+  const machine = `${today}: ${describeRun(options)}. Redis ${one.redisVersion}, h2load and wrk on the same machine.`;
+  const sections: Record<(typeof SECTIONS)[number], string> = { machine, ...tables };
+  return { markdown: Object.values(tables).join('\n\n'), sections, json: { ...capacity, figures, plans } };
 }
 
 type Tools = { options: Options; signal: AbortSignal; say: (line: string) => void };
@@ -107,11 +115,13 @@ async function measureOne(processes: Processes, tools: Tools) {
     const operations = await measureOperations(suite, own, options, signal, say);
     const known = knownOf(chain, operations, idleCpuMsPerSecond);
     const predictions = [
-      await checkHalfTheCores(suite, target, known, tools),
+      await checkHalfTheCores(suite, target, known, { ...tools, options: warm(options) }),
       await checkLogIns(suite, own, known, tools),
     ];
     messages.close();
+    const server = await own.connect(suite.redis, 0).info('server');
     return {
+      redisVersion: /^redis_version:(\S+)/m.exec(server)?.[1] ?? '',
       chain,
       operations,
       idleCpuMsPerSecond,
@@ -143,7 +153,7 @@ async function measureOwnRedises(
         inFlight: REDIS_IN_FLIGHT,
         targets: [messages.createTarget('suite')],
       };
-      return measureInRounds(comparison, options, signal, say);
+      return measureInRounds(comparison, sync === 'always' ? options : warm(options), signal, say);
     };
     const measured = { always: await measure('always'), everysec: await measure('everysec') };
     messages.close();

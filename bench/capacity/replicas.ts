@@ -85,8 +85,7 @@ export async function checkReplicas(processes: Processes, known: Known, tools: T
       const chain = await Chain.create(suite, own, tools.signal);
       try {
         for (const [position, inFlight] of [IN_FLIGHT, IN_FLIGHT * replicas].entries()) {
-          // The same processes are warm the second time.
-          const once = position === 0 ? tools : { ...tools, options: { ...tools.options, 'warm-up': 1 } };
+          const once = position === 0 ? tools : { ...tools, options: warm(tools.options) };
           const predicted = predictMessages(known, { inFlight: inFlight / replicas });
           const name = `${replicas} of each, ${inFlight} in flight together`;
           const target = chain.createTarget(name);
@@ -143,6 +142,11 @@ function predictMessages(
     perSecond: predictPerSecond(chain, reference, { loadCpuMs, ...options }),
     cpuMs: sumOf(cpuAtLoad(chain, options.inFlight, 'inFlight')),
   };
+}
+
+/** For processes that have just been under the same load. */
+export function warm(options: Options): Options {
+  return { ...options, 'warm-up': 1 };
 }
 
 /** The prediction is said before the run that it is about. */

@@ -15,12 +15,29 @@ export const demands: readonly Demand[] = [
   { name: '1 million watchers', messagesPerSecond: 1_000, watchers: 1_000_000 },
 ];
 
-/** Every table by the name that marks its place in the document. */
+/** The names that mark the places of the tables in the document. */
+export const TABLES = [
+  'chain',
+  'traffic',
+  'redis',
+  'operations',
+  'storage',
+  'watchers',
+  'predictions',
+  'assumptions',
+  'processes',
+  'resources',
+  'primaries',
+  'limits',
+  'recovery',
+] as const;
+
+/** Every table by its name. */
 export function tablesOf(
   capacity: Capacity,
   figures: Figures,
   plans: readonly Plan[],
-): Record<string, string> {
+): Record<(typeof TABLES)[number], string> {
   return {
     chain: chainTable(capacity),
     traffic: trafficTable(capacity.chain),

@@ -3,7 +3,7 @@ import { SERVICES } from '../systems/suite.js';
 import type { CpuMs } from '../usage.js';
 import type { Capacity } from './capacity.js';
 import { CONTENT_BYTES } from './chain.js';
-import type { ChainPoint, Figures } from './model.js';
+import { type ChainPoint, type Figures, sumOf } from './model.js';
 import { operationNames } from './operations.js';
 import type { WatchingRound } from './watching.js';
 
@@ -24,7 +24,7 @@ export function figuresOf(capacity: Capacity): Figures {
   );
   const operation = (name: string) =>
     capacity.operations.find((each) => each.name === name)?.samples['suite'] ?? [];
-  const operationCpu = (name: string) => renamed(netCpu(operation(name), idle));
+  const operationCpu = (name: string) => renamed(mainParts(netCpu(operation(name), idle)));
   const events = capacity.watching.find(({ name }) => name === 'GET /api/events')?.rounds ?? [];
   const calls = capacity.watching.find(({ name }) => name === 'WatchNotifications')?.rounds ?? [];
   return {
@@ -83,6 +83,12 @@ export function netCpu(samples: readonly Sample[], idleCpuMsPerSecond: CpuMs): C
     ),
   );
   return medianCpu(rounds);
+}
+
+/** Without the processes that have no part in it, of which there is noise: what is less than a twentieth of all. */
+export function mainParts(cpuMs: CpuMs): CpuMs {
+  const least = sumOf(cpuMs) / 20;
+  return Object.fromEntries(Object.entries(cpuMs).filter(([, ms]) => ms >= least));
 }
 
 /** The median of each process over the rounds. */

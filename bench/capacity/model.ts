@@ -196,8 +196,8 @@ export interface Plan {
   memoryBytesPerDay: number;
   /** With one of everything, the tightest first. */
   limits: Limit[];
-  /** How long until all watchers are back that lost their connection at once. */
-  reconnectSeconds: number;
+  /** How long until all watchers are back that lost their connection at once, and which process is the last to be done. */
+  reconnect: { kind: Kind; seconds: number };
   /** The same, should they have to log in again. */
   logInSeconds: number;
   /** How long the outbox takes to be empty again after NotificationService was away. */
@@ -227,20 +227,24 @@ export function planFor(demand: Demand, figures: Figures): Plan {
     fileBytesPerDay: perDay * figures.fileBytes,
     memoryBytesPerDay: perDay * (messageBytes + figures.notificationBytes),
     limits: findLimits(demand, figures, redis),
-    reconnectSeconds: Math.max(
-      ...processes.map(
-        ({ kind, count }) =>
-          (demand.watchers *
-            ((figures.watcher.connectCpuMs[kind] ?? 0) + (figures.newTokenCpuMs[kind] ?? 0))) /
-          1_000 /
-          count,
-      ),
-    ),
+    reconnect: findReconnect(demand, figures, processes),
     logInSeconds: (demand.watchers * figures.logInCpuMs * (1 + REST_SHARE)) / 1_000 / users,
     // What comes meanwhile goes on taking the planned share; the rest is for what waits.
     drainSeconds: (outageSeconds * coreShare) / (1 - coreShare),
     outboxEntries: demand.messagesPerSecond * outageSeconds,
   };
+}
+
+function findReconnect(
+  { watchers }: Demand,
+  figures: Figures,
+  processes: readonly ProcessPlan[],
+): Plan['reconnect'] {
+  const times = processes.map(({ kind, count }) => {
+    const ofOne = (figures.watcher.connectCpuMs[kind] ?? 0) + (figures.newTokenCpuMs[kind] ?? 0);
+    return { kind, seconds: (watchers * ofOne) / 1_000 / count };
+  });
+  return times.reduce((last, each) => (each.seconds > last.seconds ? each : last));
 }
 
 /** CPU time that one kind of process needs in a second, in milliseconds, if each of them gets so many messages. */

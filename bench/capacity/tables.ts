@@ -2,7 +2,7 @@ import { type Measurements, type Sample, spreadOf } from '../measure.js';
 import { figure, spread, table } from '../report.js';
 import { SERVICES } from '../systems/suite.js';
 import { type Capacity, SYNCS } from './capacity.js';
-import { medianOf, netCpu, redisOf, SHARED_REDIS } from './figures.js';
+import { mainParts, medianOf, netCpu, redisOf, SHARED_REDIS } from './figures.js';
 import { assumptions, type Demand, type Figures, type Limit, type Plan, sumOf } from './model.js';
 import type { WatchingRound } from './watching.js';
 import { CONTENT_BYTES } from './chain.js';
@@ -171,8 +171,7 @@ function operationsTable({ operations, idleCpuMsPerSecond }: Capacity): string {
     operations.map((each) => {
       const samples = samplesOf(each);
       const net = netCpu(samples, idleCpuMsPerSecond);
-      const parts = Object.entries(net)
-        .filter(([, ms]) => ms > sumOf(net) / 20)
+      const parts = Object.entries(mainParts(net))
         .toSorted(([, one], [, other]) => other - one)
         .map(([name, ms]) => `${name} ${figure(ms)}`);
       return [
@@ -232,8 +231,10 @@ function watchersTable({ watching }: Capacity): string {
       const by = (value: (round: WatchingRound) => number | undefined) =>
         spreadOf(rounds.map((each) => value(each) ?? NaN));
       const held = (process: string, kind: 'pss' | 'rss') => {
-        // What Redis takes is told by Redis itself.
-        if (process === SHARED_REDIS) return spread(by(({ redisBytes }) => redisBytes / 1024));
+        // What Redis takes is told by Redis itself, for each user who is watched.
+        if (process === SHARED_REDIS) {
+          return watchersPerUser === 1 ? spread(by(({ redisBytes }) => redisBytes / 1024)) : '';
+        }
         const memoryOf = (each: WatchingRound) => each.memory.find((holder) => holder.process === process);
         if (!rounds.some(memoryOf)) return '';
         return spread(by((each) => (memoryOf(each)?.[kind] ?? NaN) / 1024));
@@ -421,7 +422,7 @@ function recoveryTable(plans: readonly Plan[]): string {
   const rows: [name: string, value: (plan: Plan) => string][] = [
     [
       's until all watchers are back, who lost their connection at once',
-      (plan) => figure(plan.reconnectSeconds),
+      ({ reconnect: { seconds, kind } }) => `${figure(seconds)}, ${kind} last`,
     ],
     ['min until all are back, should they have to log in again', (plan) => figure(plan.logInSeconds / 60)],
     [

@@ -111,6 +111,11 @@ test('watchers need processes of their own, by how many each may have', () => {
   expect(countOf('message_service_grpc')).toBe(2);
 });
 
+test('all are back once the kind that is slowest to let them in is done', () => {
+  // 200 processes for FrontendService's streams, and two of NotificationService, which is asked once for each.
+  expect(planOf(1, 1_000_000).reconnect).toEqual({ kind: 'notification_service_grpc', seconds: 250 });
+});
+
 test('a Redis has as many primaries as its thread and its memory ask for', () => {
   const { redis } = planOf(100_000, 1_000);
   const of = (part: string) => redis.find((each) => each.part === part);

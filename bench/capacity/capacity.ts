@@ -7,14 +7,13 @@ import { describeRun } from '../report.js';
 import { SERVICES, startSuite, type Suite } from '../systems/suite.js';
 import { type CpuMs, watchCpu } from '../usage.js';
 import { Chain } from './chain.js';
-import { chainPointOf, figuresOf, medianOf, netCpu } from './figures.js';
+import { chainPointOf, figuresOf, netCpu } from './figures.js';
 import { planFor } from './model.js';
 import { measureOperations, operationNames } from './operations.js';
 import {
   checkHalfTheCores,
   checkLogIns,
   checkReplicas,
-  IN_FLIGHT,
   type Known,
   type Prediction,
   warm,
@@ -175,12 +174,10 @@ function knownOf(
   operations: readonly Measurements[],
   idleCpuMsPerSecond: CpuMs,
 ): Known {
-  const reference = chain.find(({ inFlight }) => inFlight === IN_FLIGHT)?.samples['suite'] ?? [];
   const logIns = operations.find(({ name }) => name === operationNames.logIn)?.samples['suite'] ?? [];
   return {
     idleCpuMsPerSecond,
     chain: chain.map((measurements) => chainPointOf(measurements, idleCpuMsPerSecond)),
-    loadCpuMs: medianOf(reference.map(({ loadCpuMsPerCall }) => loadCpuMsPerCall)),
     logInCpuMs: netCpu(logIns, idleCpuMsPerSecond)['user_service_grpc'] ?? NaN,
   };
 }

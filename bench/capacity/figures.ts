@@ -67,6 +67,7 @@ export function chainPointOf(
     inFlight,
     perSecond: medianOf(suite.map(({ perSecond }) => perSecond)),
     cpuMs: renamed(netCpu(suite, idleCpuMsPerSecond)),
+    loadCpuMs: medianOf(suite.map(({ loadCpuMsPerCall }) => loadCpuMsPerCall)),
   };
 }
 

@@ -8,6 +8,8 @@ export interface ChainPoint {
   perSecond: number;
   /** By process, besides what it uses without any. */
   cpuMs: CpuMs;
+  /** What it cost the load generator, which was on the same cores. */
+  loadCpuMs: number;
 }
 
 /** The processes that the model counts, of which there can be any number. */
@@ -109,38 +111,54 @@ const SECONDS_A_DAY = 24 * 60 * 60;
  * were measured it is a straight line over the logarithm of the load; beyond them the nearest holds.
  */
 export function cpuAtLoad(chain: readonly ChainPoint[], load: number, by: 'inFlight' | 'perSecond'): CpuMs {
+  const { above, below, share } = placeOf(chain, load, by);
+  return Object.fromEntries(
+    Object.entries(above.cpuMs).map(([process, ms]) => [
+      process,
+      (1 - share) * (below.cpuMs[process] ?? ms) + share * ms,
+    ]),
+  );
+}
+
+/** The points around a load, and how far it is from the one to the other: from 0 to 1. */
+function placeOf(
+  chain: readonly ChainPoint[],
+  load: number,
+  by: 'inFlight' | 'perSecond',
+): { below: ChainPoint; above: ChainPoint; share: number } {
   const after = chain.findIndex((point) => point[by] >= load);
   const [above, below] = [chain[after === -1 ? chain.length - 1 : after], chain[Math.max(after - 1, 0)]];
   if (!above || !below) throw new RangeError('a chain has at least one point');
-  if (after <= 0) return above.cpuMs;
-  const share = Math.log(load / below[by]) / Math.log(above[by] / below[by]);
-  return Object.fromEntries(
-    Object.entries(above.cpuMs).map(([process, ms]) => {
-      const from = below.cpuMs[process] ?? ms;
-      return [process, (1 - share) * from + share * ms];
-    }),
-  );
+  if (after <= 0) return { below: above, above, share: 1 };
+  return { below, above, share: Math.log(load / below[by]) / Math.log(above[by] / below[by]) };
 }
 
 export function sumOf(cpuMs: CpuMs): number {
   return Object.values(cpuMs).reduce((sum, ms) => sum + ms, 0);
 }
 
+/** How many cores a load kept busy, the load generator included. */
+function busyCoresOf({ perSecond, cpuMs, loadCpuMs }: ChainPoint): number {
+  return (perSecond * (sumOf(cpuMs) + loadCpuMs)) / 1_000;
+}
+
 /**
- * Predicts the messages a second of a machine that is busy all the time, as it was in a run with one replica.
+ * Predicts the messages a second of replicas on a machine like the one that was measured. How busy it gets depends on what is in
+ * flight in all, and what a message costs on what is in flight at each replica.
  *
- * @param reference that run
- * @param loadCpuMs what a message costs the load generator, which shares the machine
- * @param inFlight at each replica
- * @param coresShare how many cores there are, as a share of those in that run
+ * @param inFlight at all replicas together
+ * @param coresShare how many cores there are, as a share of those that were measured: they are as busy as those ever were
  */
 export function predictPerSecond(
   chain: readonly ChainPoint[],
-  reference: ChainPoint,
-  { loadCpuMs, inFlight, coresShare = 1 }: { loadCpuMs: number; inFlight: number; coresShare?: number },
+  { inFlight, replicas = 1, coresShare = 1 }: { inFlight: number; replicas?: number; coresShare?: number },
 ): number {
-  const busy = reference.perSecond * (sumOf(reference.cpuMs) + loadCpuMs);
-  return (coresShare * busy) / (sumOf(cpuAtLoad(chain, inFlight, 'inFlight')) + loadCpuMs);
+  const { below, above, share } = placeOf(chain, inFlight, 'inFlight');
+  const busy = (1 - share) * busyCoresOf(below) + share * busyCoresOf(above);
+  const most = coresShare * Math.max(...chain.map((point) => busyCoresOf(point)));
+  const each = sumOf(cpuAtLoad(chain, inFlight / replicas, 'inFlight'));
+  const loadCpuMs = (1 - share) * below.loadCpuMs + share * above.loadCpuMs;
+  return (1_000 * Math.min(busy, most)) / (each + loadCpuMs);
 }
 
 /** How long a thread rests after each password, as a share of what that took: as in UserService's `passwords.ts`. */

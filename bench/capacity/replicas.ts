@@ -12,7 +12,7 @@ import { type ChainPoint, cpuAtLoad, predictLogIns, predictPerSecond, sumOf } fr
 import { createLogIn } from './operations.js';
 
 /** At each replica, or at all together. */
-export const IN_FLIGHT = 64;
+const IN_FLIGHT = 64;
 const LOG_INS_IN_FLIGHT = 4;
 const REPLICAS = [2, 3];
 
@@ -34,8 +34,6 @@ interface Expected {
 /** What the predictions are made from. */
 export interface Known {
   chain: readonly ChainPoint[];
-  /** What a message costs the load generator, with {@link IN_FLIGHT} in flight. */
-  loadCpuMs: number;
   logInCpuMs: number;
   idleCpuMsPerSecond: CpuMs;
 }
@@ -86,7 +84,7 @@ export async function checkReplicas(processes: Processes, known: Known, tools: T
       try {
         for (const [position, inFlight] of [IN_FLIGHT, IN_FLIGHT * replicas].entries()) {
           const once = position === 0 ? tools : { ...tools, options: warm(tools.options) };
-          const predicted = predictMessages(known, { inFlight: inFlight / replicas });
+          const predicted = predictMessages(known, { inFlight, replicas });
           const name = `${replicas} of each, ${inFlight} in flight together`;
           const target = chain.createTarget(name);
           checked.push(await check({ name, unit: 'messages', predicted }, target, inFlight, known, once));
@@ -133,14 +131,13 @@ export async function checkLogIns(
 }
 
 function predictMessages(
-  { chain, loadCpuMs }: Known,
-  options: { inFlight: number; coresShare?: number },
+  { chain }: Known,
+  options: { inFlight: number; replicas?: number; coresShare?: number },
 ): Expected {
-  const reference = chain.find(({ inFlight }) => inFlight === IN_FLIGHT);
-  if (!reference) throw new Error(`nothing was measured with ${IN_FLIGHT} in flight`);
+  const atEach = options.inFlight / (options.replicas ?? 1);
   return {
-    perSecond: predictPerSecond(chain, reference, { loadCpuMs, ...options }),
-    cpuMs: sumOf(cpuAtLoad(chain, options.inFlight, 'inFlight')),
+    perSecond: predictPerSecond(chain, options),
+    cpuMs: sumOf(cpuAtLoad(chain, atEach, 'inFlight')),
   };
 }
 

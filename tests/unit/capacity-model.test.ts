@@ -14,16 +14,19 @@ const alone: ChainPoint = {
   inFlight: 1,
   perSecond: 500,
   cpuMs: { message_service_grpc: 1, notification_service_grpc: 0.5, redis: 0.5 },
+  loadCpuMs: 0.1,
 };
 const some: ChainPoint = {
   inFlight: 16,
   perSecond: 2_000,
   cpuMs: { message_service_grpc: 0.3, notification_service_grpc: 0.2, redis: 0.1 },
+  loadCpuMs: 0.1,
 };
 const many: ChainPoint = {
   inFlight: 64,
   perSecond: 4_000,
   cpuMs: { message_service_grpc: 0.2, notification_service_grpc: 0.1, redis: 0.1 },
+  loadCpuMs: 0.1,
 };
 const chain = [alone, some, many];
 
@@ -73,14 +76,23 @@ test('between two loads it lies half-way at their geometric mean, and beyond all
   expect(cpuAtLoad(chain, 10_000, 'inFlight')).toEqual(many.cpuMs);
 });
 
-test('replicas with the same in flight each make the same of a machine, those with less make less', () => {
-  const loadCpuMs = 0.1;
-  expect(predictPerSecond(chain, many, { loadCpuMs, inFlight: 64 })).toBeCloseTo(4_000);
-  expect(predictPerSecond(chain, many, { loadCpuMs, inFlight: 64, coresShare: 0.5 })).toBeCloseTo(2_000);
-  // 0.4 ms of CPU and 0.1 ms of load each, and then 0.6 and 0.1.
-  expect(predictPerSecond(chain, many, { loadCpuMs, inFlight: some.inFlight })).toBeCloseTo(
-    (4_000 * 0.5) / 0.7,
-  );
+test('with one replica and all cores, what was measured is what is predicted', () => {
+  for (const { inFlight, perSecond } of chain) {
+    expect(predictPerSecond(chain, { inFlight })).toBeCloseTo(perSecond);
+  }
+});
+
+test('replicas that share what is in flight make less of a machine that is as busy', () => {
+  // 64 in flight keep 4,000 × (0.4 + 0.1) ms busy; with 16 at each replica a message takes 0.6 + 0.1.
+  expect(predictPerSecond(chain, { inFlight: 64, replicas: 4 })).toBeCloseTo((4_000 * 0.5) / 0.7);
+  // With as many at each as one had, it is the same.
+  expect(predictPerSecond(chain, { inFlight: 4 * 64, replicas: 4 })).toBeCloseTo(4_000);
+});
+
+test('half of the cores are as busy as all were at the most', () => {
+  expect(predictPerSecond(chain, { inFlight: 64, coresShare: 0.5 })).toBeCloseTo(2_000);
+  // A lone caller kept 1.05 of 2 busy cores busy; one core bears that almost.
+  expect(predictPerSecond(chain, { inFlight: 1, coresShare: 0.5 })).toBeCloseTo(1_000 / 2.1);
 });
 
 test('log-ins grow with the processes, until all cores are busy', () => {

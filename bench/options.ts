@@ -14,7 +14,7 @@ stops everything again. It needs h2load, wrk, redis-server and redis-benchmark, 
   --rounds N       how often each figure is measured; the median is reported (3)
   --seconds N      how long each measurement takes, about (5)
   --warm-up N      how many calls go first, one at a time and again under load, 10 s each at the most (3000)
-  --filter NAME    measures only what has this in its name, such as SendMessage
+  --filter NAME    measures only what has this in its name, such as SendMessage (not with --capacity)
   --json FILE      writes every single measurement
   --markdown FILE  writes the tables
   --growth         measures the same calls with small and large mailboxes, and with few and many users
@@ -46,6 +46,10 @@ const optionsSchema = z
   })
   .refine(({ growth, watchers, capacity }) => [growth, watchers, capacity].filter(Boolean).length <= 1, {
     message: 'only one of --growth, --watchers and --capacity at a time',
+  })
+  .refine(({ filter, capacity }) => filter === '' || !capacity, {
+    path: ['filter'],
+    message: 'not together with --capacity, whose model needs all of it',
   })
   .refine(({ into, capacity }) => into === undefined || capacity, {
     path: ['into'],

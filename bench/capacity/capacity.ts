@@ -8,19 +8,13 @@ import { SERVICES, startSuite, type Suite } from '../systems/suite.js';
 import { type CpuMs, watchCpu } from '../usage.js';
 import { Chain } from './chain.js';
 import { chainPointOf, figuresOf, netCpu } from './figures.js';
+import type { Capacity, Sync } from './measured.js';
 import { planFor } from './model.js';
 import { measureOperations, operationNames } from './operations.js';
-import {
-  checkHalfTheCores,
-  checkLogIns,
-  checkReplicas,
-  type Known,
-  type Prediction,
-  warm,
-} from './replicas.js';
-import { measureStorage, type StorageFigures } from './storage.js';
+import { checkHalfTheCores, checkLogIns, checkReplicas, type Known, warm } from './replicas.js';
+import { measureStorage } from './storage.js';
 import { demands, TABLES, tablesOf } from './tables.js';
-import { measureWatching, type Watching } from './watching.js';
+import { measureWatching } from './watching.js';
 
 /** The places in the document. */
 export const SECTIONS = ['machine', ...TABLES] as const;
@@ -28,26 +22,6 @@ export const SECTIONS = ['machine', ...TABLES] as const;
 const CHAIN_IN_FLIGHT = [1, 16, 64, 256];
 const REDIS_IN_FLIGHT = [64, 256];
 const IDLE_SECONDS = 5;
-
-/** When a Redis waits for its disk. */
-export const SYNCS = ['always', 'everysec'] as const;
-export type Sync = (typeof SYNCS)[number];
-
-/** All that was measured. */
-export interface Capacity {
-  /** A message until it is shown, on one Redis for all services. */
-  chain: Measurements[];
-  /** CPU time that processes use in a second without a call, in milliseconds. */
-  idleCpuMsPerSecond: CpuMs;
-  /** The most that each process held, in bytes. */
-  peakBytes: Record<string, number>;
-  operations: Measurements[];
-  /** A message, with a Redis for each service. */
-  ownRedises: Record<Sync, Measurements[]>;
-  storage: StorageFigures;
-  watching: Watching[];
-  predictions: Prediction[];
-}
 
 /** Measures what a message, what is stored, and a watcher cost, and checks what the model makes of it. */
 export async function runCapacity(

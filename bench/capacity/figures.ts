@@ -1,8 +1,8 @@
 import { type Measurements, type Sample, spreadOf } from '../measure.js';
 import { SERVICES } from '../systems/suite.js';
 import type { CpuMs } from '../usage.js';
-import type { Capacity } from './capacity.js';
 import { CONTENT_BYTES } from './chain.js';
+import type { Capacity } from './measured.js';
 import { type ChainPoint, type Figures, sumOf } from './model.js';
 import { operationNames } from './operations.js';
 import type { WatchingRound } from './watching.js';

@@ -1,8 +1,8 @@
 import { type Measurements, type Sample, spreadOf } from '../measure.js';
 import { figure, spread, table } from '../report.js';
 import { SERVICES } from '../systems/suite.js';
-import { type Capacity, SYNCS } from './capacity.js';
 import { mainParts, medianOf, netCpu, redisOf, SHARED_REDIS } from './figures.js';
+import { type Capacity, SYNCS } from './measured.js';
 import { assumptions, type Demand, type Figures, type Limit, type Plan, sumOf } from './model.js';
 import type { WatchingRound } from './watching.js';
 import { CONTENT_BYTES } from './chain.js';

@@ -39,7 +39,7 @@ export function figuresOf(capacity: Capacity): Figures {
     sharedRedisCpuMs: meter(most, `${SHARED_REDIS} mainThreadMs`),
     watcher: {
       bytes: { ...memoryOf(events), redis: medianOf(calls.map(({ redisBytes }) => redisBytes)) },
-      connectCpuMs: renamed(medianCpu(events.map(({ connectCpuMs }) => connectCpuMs))),
+      connectCpuMs: renamed(mainParts(medianCpu(events.map(({ connectCpuMs }) => connectCpuMs)))),
       restCpuMsPerSecond: renamed(medianCpu(events.map(({ restCpuMsPerSecond }) => restCpuMsPerSecond))),
       shownCpuMs: renamed(medianCpu(events.map(({ shownCpuMs }) => shownCpuMs))),
     },
@@ -54,6 +54,7 @@ export function figuresOf(capacity: Capacity): Figures {
     fileBytes: storage.message.file + storage.notification.file,
     appendedBytes: meter(most, `${SHARED_REDIS} fileBytes`),
     networkBytes: meter(most, 'loopbackBytes'),
+    redisNetworkBytes: meter(most, `${SHARED_REDIS} bytesIn`) + meter(most, `${SHARED_REDIS} bytesOut`),
     processBytes: capacity.peakBytes,
   };
 }

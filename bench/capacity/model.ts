@@ -63,6 +63,8 @@ export interface Figures {
   appendedBytes: number;
   /** All that goes from process to process for a message. */
   networkBytes: number;
+  /** That part of it which goes to Redis and comes from there. */
+  redisNetworkBytes: number;
   /** The most that a process held under load, without watchers. */
   processBytes: CpuMs;
 }
@@ -167,10 +169,10 @@ const REST_SHARE = 0.15;
 /** Predicts the log-ins a second of `processes` with `threads` for bcrypt each, on so many cores. */
 export function predictLogIns(
   logInCpuMs: number,
-  { processes, threads, cores }: Record<string, number>,
+  { processes, threads, cores }: { processes: number; threads: number; cores: number },
 ): number {
-  const byThreads = ((processes ?? NaN) * (threads ?? NaN) * 1_000) / (logInCpuMs * (1 + REST_SHARE));
-  return Math.min(byThreads, ((cores ?? NaN) * 1_000) / logInCpuMs);
+  const byThreads = (processes * threads * 1_000) / (logInCpuMs * (1 + REST_SHARE));
+  return Math.min(byThreads, (cores * 1_000) / logInCpuMs);
 }
 
 /** How many processes of one kind there are to be, and what they take. */
@@ -277,12 +279,17 @@ function cpuOf(
   const { watcher, readCpuMs, markReadCpuMs, newTokenCpuMs, logInCpuMs } = figures;
   const ofMessage = isInChain(kind) ? (cpuAtLoad(figures.chain, perProcess, 'perSecond')[kind] ?? 0) : 0;
   // The one watcher of the chain got many at once; to show one each to others takes more.
-  const ofShowing = watchersPerMessage * (isFrontend(kind) ? (watcher.shownCpuMs[kind] ?? 0) : 0);
+  const ofShowing = isFrontend(kind) ? watchersPerMessage * (watcher.shownCpuMs[kind] ?? 0) : 0;
   const ofReading = readsPerMessage * ((readCpuMs[kind] ?? 0) + (markReadCpuMs[kind] ?? 0));
-  const ofWatching = (watcher.restCpuMsPerSecond[kind] ?? 0) + (newTokenCpuMs[kind] ?? 0) / tokenSeconds;
+  const ofIdleWatcher = isFrontend(kind) ? (watcher.restCpuMsPerSecond[kind] ?? 0) : 0;
+  const ofSession = (newTokenCpuMs[kind] ?? 0) / tokenSeconds;
   const logIns = (watchers * logInsPerWatcherAndDay) / (meanOfPeak * SECONDS_A_DAY);
   const ofLogIns = kind === 'user_service_api' ? logIns * logInCpuMs : 0;
-  return messagesPerSecond * (ofMessage + ofShowing + ofReading) + watchers * ofWatching + ofLogIns;
+  return (
+    messagesPerSecond * (ofMessage + ofShowing + ofReading) +
+    watchers * (ofIdleWatcher + ofSession) +
+    ofLogIns
+  );
 }
 
 /** Whether each message passes it. What is shown by REST is counted as showing. */
@@ -359,7 +366,7 @@ function findLimits(demand: Demand, figures: Figures, redis: readonly RedisPlan[
     },
     {
       name: 'network of the one Redis',
-      used: (8 * demand.messagesPerSecond * figures.networkBytes) / networkBitsPerSecond,
+      used: (8 * demand.messagesPerSecond * figures.redisNetworkBytes) / networkBitsPerSecond,
       isCuredByReplicas: false,
     },
   ].toSorted((one, other) => other.used - one.used);

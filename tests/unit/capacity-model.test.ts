@@ -57,6 +57,7 @@ const figures: Figures = {
   fileBytes: 300,
   appendedBytes: 2_000,
   networkBytes: 5_000,
+  redisNetworkBytes: 2_500,
   processBytes: Object.fromEntries(KINDS.map((kind) => [kind, 200_000_000])),
 };
 

@@ -21,6 +21,9 @@ export const SERVICES = [
 ] as const;
 export type ServiceName = (typeof SERVICES)[number];
 
+/** Longer than all that is done with one suite. */
+const CONNECTION_AGE_MS = 60 * 60 * 1_000;
+
 /** The suite as `npm start` runs it: eight processes with their default settings, on a Redis of its own. */
 export interface Suite {
   name: string;
@@ -99,6 +102,8 @@ export async function startSuite(
         USER_SERVICE_REST_ADDRESS: all.user_service_api.join(','),
         // What was stored is counted afterwards, more than is kept of one user's by default.
         NOTIFICATIONS_KEPT: '10000000',
+        // h2load gives up where a connection ends in the middle of a measurement, and so does a watcher.
+        CONNECTION_AGE_MS: String(CONNECTION_AGE_MS),
         ...options.environment,
       },
     }),

@@ -56,12 +56,13 @@ function rawMethod(path: string): Method<Buffer, Buffer> {
   return { path, requestSerialize: (bytes) => bytes, responseDeserialize: (bytes) => bytes };
 }
 
-/** A GET. */
+/** A GET. @param cookie what the caller is known by, where that is asked for */
 export function restCall(
   process: ProcessName,
   path: string,
   query: Record<string, string>,
   isRight: (answer: unknown) => boolean,
+  cookie?: string,
 ): Call {
   const url = (address: string) => `http://${address}${path}?${new URLSearchParams(query).toString()}`;
   return {
@@ -69,10 +70,13 @@ export function restCall(
     door: 'rest',
     path,
     ask: async (address) => {
-      const response = await fetch(url(address), { signal: AbortSignal.timeout(CALL_TIMEOUT_MS) });
+      const response = await fetch(url(address), {
+        ...(cookie !== undefined && { headers: { cookie } }),
+        signal: AbortSignal.timeout(CALL_TIMEOUT_MS),
+      });
       return Buffer.from(await response.arrayBuffer());
     },
     isRight: (answer) => isRight(JSON.parse(answer.toString())),
-    createLoad: (address) => new Wrk(url(address)),
+    createLoad: (address) => new Wrk(url(address), cookie),
   };
 }

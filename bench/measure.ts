@@ -1,8 +1,9 @@
 import type { Check } from './checks.js';
 import type { Load, LoadResult } from './drivers/load.js';
 import type { Options } from './options.js';
-import { readCpuMs } from './proc.js';
+import { readToolsCpuMs } from './proc.js';
 import type { Measured } from './processes.js';
+import { type CpuMs, watchCpu } from './usage.js';
 
 /** Nothing is warmed up for longer, however slow it is. */
 const WARM_UP_LIMIT_MS = 10_000;
@@ -16,6 +17,8 @@ export interface Target {
   /** Whose CPU time the calls are charged with. */
   processes: readonly Measured[];
   check?: Check;
+  /** Reads what else the calls add to, by name. */
+  readMeters?: () => Promise<Record<string, number>>;
 }
 
 /** Something to measure on several systems, at each of these numbers of calls in flight. */
@@ -29,6 +32,12 @@ export interface Comparison {
 export interface Sample extends LoadResult {
   perSecond: number;
   cpuMsPerCall: number;
+  /** The same for each of the target's processes, by its name. */
+  cpuMsByProcess: CpuMs;
+  /** What a call adds to each of the target's meters. */
+  meters: Record<string, number>;
+  /** What a call costs the load generator. */
+  loadCpuMsPerCall: number;
   /** How long after the last answer all that follows from the calls was done. */
   settledAfterMs: number;
 }
@@ -91,26 +100,35 @@ async function warmUp(target: Target, inFlight: number, calls: number, signal: A
 }
 
 async function measure(
-  { name, load, processes, check }: Target,
+  { name, load, processes, check, readMeters = async () => ({}) }: Target,
   inFlight: number,
   seconds: number,
   signal: AbortSignal,
 ): Promise<Sample> {
   signal.throwIfAborted();
-  const pids = processes.map(({ pid }) => pid);
   try {
     const pending = await check?.begin();
-    const cpuBefore = await readCpuMs(pids);
+    const metersBefore = await readMeters();
+    const loadBefore = await readToolsCpuMs();
+    const readCpu = await watchCpu(processes);
     const result = await load.run(inFlight, seconds, signal);
     const answeredAt = performance.now();
     await pending?.settle?.(result, signal);
     const settledAfterMs = performance.now() - answeredAt;
-    const cpuMs = (await readCpuMs(pids)) - cpuBefore;
+    const cpuMs = Object.entries(await readCpu());
+    const loadCpuMs = (await readToolsCpuMs()) - loadBefore;
+    const meters = Object.entries(await readMeters()).map(([meter, value]): [string, number] => [
+      meter,
+      (value - (metersBefore[meter] ?? NaN)) / result.calls,
+    ]);
     await pending?.verify?.(result);
     return {
       ...result,
       perSecond: result.calls / result.seconds,
-      cpuMsPerCall: cpuMs / result.calls,
+      cpuMsPerCall: cpuMs.reduce((sum, [, ms]) => sum + ms, 0) / result.calls,
+      cpuMsByProcess: Object.fromEntries(cpuMs.map(([process, ms]) => [process, ms / result.calls])),
+      meters: Object.fromEntries(meters),
+      loadCpuMsPerCall: loadCpuMs / result.calls,
       settledAfterMs,
     };
   } catch (error) {

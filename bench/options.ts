@@ -14,13 +14,15 @@ stops everything again. It needs h2load, wrk, redis-server and redis-benchmark, 
   --rounds N       how often each figure is measured; the median is reported (3)
   --seconds N      how long each measurement takes, about (5)
   --warm-up N      how many calls go first, one at a time and again under load, 10 s each at the most (3000)
-  --filter NAME    measures only what has this in its name, such as SendMessage
+  --filter NAME    measures only what has this in its name, such as SendMessage (not with --capacity)
   --json FILE      writes every single measurement
   --markdown FILE  writes the tables
   --growth         measures the same calls with small and large mailboxes, and with few and many users
   --largest N      with --growth: the messages in the largest mailbox (1000000)
   --users N        with --growth: the users where there are many (100000)
   --watchers       measures what 2000 idle watchers cost in memory, on a fresh suite each round
+  --capacity       measures what a message, what is stored and a watcher cost, and what the model makes of it
+  --into FILE      with --capacity: writes the tables to their places in FILE, such as docs/capacity.md
   --help           prints this
 `;
 
@@ -38,11 +40,20 @@ const optionsSchema = z
     largest: count.min(10_001).default(1_000_000),
     users: count.default(100_000),
     watchers: z.boolean().default(false),
+    capacity: z.boolean().default(false),
+    into: z.string().optional(),
     help: z.boolean().default(false),
   })
-  .refine(({ growth, watchers }) => !growth || !watchers, {
-    path: ['watchers'],
-    message: 'not together with --growth',
+  .refine(({ growth, watchers, capacity }) => [growth, watchers, capacity].filter(Boolean).length <= 1, {
+    message: 'only one of --growth, --watchers and --capacity at a time',
+  })
+  .refine(({ filter, capacity }) => filter === '' || !capacity, {
+    path: ['filter'],
+    message: 'not together with --capacity, whose model needs all of it',
+  })
+  .refine(({ into, capacity }) => into === undefined || capacity, {
+    path: ['into'],
+    message: 'only together with --capacity',
   });
 export type Options = z.output<typeof optionsSchema>;
 
@@ -64,6 +75,8 @@ export function readOptions(args: string[]): Options {
         largest: text,
         users: text,
         watchers: flag,
+        capacity: flag,
+        into: text,
         help: flag,
       },
     });
@@ -71,7 +84,9 @@ export function readOptions(args: string[]): Options {
   } catch (error) {
     const reasons =
       error instanceof z.ZodError
-        ? error.issues.map(({ path, message }) => `--${path.join('.')}: ${message}`)
+        ? error.issues.map(({ path, message }) =>
+            path.length === 0 ? message : `--${path.join('.')}: ${message}`,
+          )
         : [error instanceof Error ? error.message : String(error)];
     throw new BenchError(`${reasons.join('\n')}\n\n${HELP}`, { cause: error });
   }

@@ -3,17 +3,32 @@ import { readFile } from 'node:fs/promises';
 /** What /proc counts time in: fixed at 100 a second towards programs, whatever the kernel's own clock. */
 const MS_PER_TICK = 10;
 
-/** The CPU time that processes have used since they started, user and system, with their children that ended. */
-export async function readCpuMs(pids: readonly number[]): Promise<number> {
-  const times = await Promise.all(
-    pids.map(async (pid) => {
-      const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
-      // The name, in brackets, may hold blanks; utime, stime, cutime and cstime are fields 14 to 17.
-      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-      return fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks) * MS_PER_TICK, 0);
-    }),
-  );
-  return times.reduce((sum, time) => sum + time, 0);
+/** The CPU time that a process has used since it started, user and system, with its children that ended. */
+export async function readCpuMs(pid: number): Promise<number> {
+  const { own, ofChildren } = await readCpuTimes(pid);
+  return own + ofChildren;
+}
+
+/** The CPU time of the tools that the bench has run to their end. */
+export async function readToolsCpuMs(): Promise<number> {
+  return (await readCpuTimes(process.pid)).ofChildren;
+}
+
+async function readCpuTimes(pid: number): Promise<{ own: number; ofChildren: number }> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
+  // The name, in brackets, may hold blanks; utime, stime, cutime and cstime are fields 14 to 17.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const [user = NaN, system = NaN, childrenUser = NaN, childrenSystem = NaN] = fields
+    .slice(11, 15)
+    .map((ticks) => Number(ticks) * MS_PER_TICK);
+  return { own: user + system, ofChildren: childrenUser + childrenSystem };
+}
+
+/** The bytes that this machine's processes have sent each other over loopback, headers and all. */
+export async function readLoopbackBytes(): Promise<number> {
+  const line = /^\s*lo:\s*(\d+)/m.exec(await readFile('/proc/net/dev', 'utf8'));
+  if (!line) throw new Error('/proc does not tell what went over loopback');
+  return Number(line[1]);
 }
 
 /** A process's memory in bytes. */

@@ -9,7 +9,7 @@ const KILOBYTE = 1024;
 const MEGABYTE = 1024 * KILOBYTE;
 
 /** A Markdown table. Columns after the first are figures. Without rows it is nothing. */
-function table(columns: readonly string[], rows: readonly (readonly string[])[]): string {
+export function table(columns: readonly string[], rows: readonly (readonly string[])[]): string {
   if (rows.length === 0) return '';
   const alignment = columns.map((_, position) => (position === 0 ? '---' : '---:'));
   return [columns, alignment, ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
@@ -210,12 +210,12 @@ function latencies(samples: readonly Sample[]): [p50: string, p99: string] {
   ];
 }
 
-function spread({ median, min, max }: Spread): string {
+export function spread({ median, min, max }: Spread): string {
   return `${figure(median)} (${figure(min)}–${figure(max)})`;
 }
 
 /** Three digits that mean something. */
-function figure(value: number): string {
+export function figure(value: number): string {
   if (value >= 100) return Math.round(value).toLocaleString('en');
   return Number(value.toPrecision(value < 0.1 ? 2 : 3)).toString();
 }

@@ -1,3 +1,4 @@
+import { randomBytes, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import {
   MESSAGE_DATABASE,
@@ -77,25 +78,46 @@ export class Seed {
     }
   }
 
-  /** Creates accounts. Nobody can log in with them. */
-  async addUsers(emails: readonly string[]): Promise<void> {
+  /** Creates accounts. Nobody can log in with them. @param password what stands for the hash of one */
+  async addUsers(emails: readonly string[], password = ''): Promise<void> {
     const store = new UserStore(this.connections.users, 0);
     await this.#inChunks(emails.length, async (position) => {
       const email = emails[position] ?? '';
-      await store.createUser({ name: email, email, password: '' }, context);
+      await store.createUser({ name: email, email, password }, context);
     });
     // They need no subscribing: whoever has not unsubscribed is notified.
     await this.connections.users.client.del(SUBSCRIBE_STREAM);
   }
 
-  /** Stores `count` messages between two users, from the one and from the other in turn. */
-  async addMessages([one, other]: readonly [string, string], count: number): Promise<void> {
+  /** Has users notified, as a new account is. */
+  async addSubscriptions(emails: readonly string[]): Promise<void> {
+    const store = this.#notifications();
+    await this.#inChunks(emails.length, async (position) => {
+      await store.setSubscription({ user_email: emails[position] ?? '', subscribed: true });
+    });
+  }
+
+  /**
+   * Stores `count` messages between two users, from the one and from the other in turn.
+   *
+   * @param options.contentBytes how long each is, in letters at random: a file can't be compressed to less than there is in it
+   * @param options.hasRequestIds whether they could be sent again without being stored again
+   */
+  async addMessages(
+    [one, other]: readonly [string, string],
+    count: number,
+    options: { contentBytes?: number; hasRequestIds?: boolean } = {},
+  ): Promise<void> {
     const store = new MessageStore(this.connections.messages);
     await this.#inChunks(count, async (position) => {
       const [senderEmail, receiverEmail] = position % 2 === 0 ? [one, other] : [other, one];
-      const content = `Hello, how are you? This is message ${position}.`;
+      const content =
+        options.contentBytes === undefined
+          ? `Hello, how are you? This is message ${position}.`
+          : randomText(options.contentBytes);
+      const requestId = options.hasRequestIds ? randomUUID() : undefined;
       await store.addMessage(
-        { senderEmail, receiverEmail, content, requestId: undefined },
+        { senderEmail, receiverEmail, content, requestId },
         { sender: '', receiver: '' },
         new Date(),
         context,
@@ -106,26 +128,34 @@ export class Seed {
     await this.connections.messages.client.del(NOTIFY_STREAM);
   }
 
-  /** Stores `count` notifications. */
-  async addNotifications([sender, receiver]: readonly [string, string], count: number): Promise<void> {
-    const store = new NotificationStore(this.connections.notifications, {
-      notificationsKept: Number.MAX_SAFE_INTEGER,
-      notificationMaxAgeDays: 1,
-    });
-    await this.#inChunks(count, async () => {
+  /** Stores `count` notifications. @param firstMessage the id of the message that caused the first; none did unless told */
+  async addNotifications(
+    [sender, receiver]: readonly [string, string],
+    count: number,
+    firstMessage?: number,
+  ): Promise<void> {
+    const store = this.#notifications();
+    await this.#inChunks(count, async (position) => {
       await store.addUnlessUnsubscribed(
         {
           sender_email: sender,
           receiver_email: receiver,
           timestamp: new Date().toISOString(),
           read: false,
-          message_id: undefined,
+          message_id: firstMessage === undefined ? undefined : String(firstMessage + position),
         },
         '',
         context,
       );
     });
     await this.connections.notifications.client.del(PUSH_STREAM);
+  }
+
+  #notifications(): NotificationStore {
+    return new NotificationStore(this.connections.notifications, {
+      notificationsKept: Number.MAX_SAFE_INTEGER,
+      notificationMaxAgeDays: 1,
+    });
   }
 
   async #inChunks(count: number, store: (position: number) => Promise<void>): Promise<void> {
@@ -135,6 +165,10 @@ export class Seed {
       await Promise.all(Array.from({ length }, async (_, position) => store(start + position)));
     }
   }
+}
+
+function randomText(bytes: number): string {
+  return randomBytes(bytes).toString('base64').slice(0, bytes);
 }
 
 async function isWritten(redis: Redis): Promise<boolean> {

@@ -94,9 +94,9 @@ async function measureRound(
     const measured = suite.processes.filter(({ name }) => holders.some((holder) => holder === name));
     const before = await readSettledMemory(measured, signal);
     crowd = createWatchers(suite);
-    const watchers = await fill(crowd, signal);
+    const watchers = await addWatchers(crowd, { count: WATCHERS, users: USERS }, signal);
     const after = await readSettledMemory(measured, signal);
-    const toldAfterMs = await tellAll(watchers, suite, signal);
+    const toldAfterMs = await tellAll(watchers, USERS, suite, signal);
     return {
       processes: measured.flatMap(({ name }, position) => {
         const [one, other] = [before[position], after[position]];
@@ -111,13 +111,21 @@ async function measureRound(
   }
 }
 
-/** Has all watchers begin, a group at a time. */
-async function fill(crowd: Watchers, signal: AbortSignal): Promise<Watcher[]> {
+/**
+ * Has `count` watchers begin, a group at a time, and waits until all are served.
+ *
+ * @param users how many users take turns, from `firstUser` on
+ */
+export async function addWatchers(
+  crowd: Watchers,
+  { count, users, firstUser = 0 }: { count: number; users: number; firstUser?: number },
+  signal: AbortSignal,
+): Promise<Watcher[]> {
   const watchers: Watcher[] = [];
-  while (watchers.length < WATCHERS) {
+  while (watchers.length < count) {
     const group = await Promise.all(
-      Array.from({ length: GROUP }, async (_, position) =>
-        crowd.add(emailOf((watchers.length + position) % USERS)),
+      Array.from({ length: Math.min(GROUP, count - watchers.length) }, async (_, position) =>
+        crowd.add(emailOf((firstUser + watchers.length + position) % users)),
       ),
     );
     watchers.push(...group);
@@ -136,11 +144,13 @@ async function fill(crowd: Watchers, signal: AbortSignal): Promise<Watcher[]> {
  * @returns how long that took.
  * @throws {BenchError} when a watcher gets anything else.
  */
-async function tellAll(
+export async function tellAll(
   watchers: readonly Watcher[],
+  users: number,
   { addresses }: Suite,
   signal: AbortSignal,
 ): Promise<number> {
+  for (const { arrivals } of watchers) arrivals.length = 0;
   const client = new Client(addresses.notification_service_grpc, credentials.createInsecure());
   try {
     await new Promise<void>((resolve, reject) => {
@@ -148,7 +158,7 @@ async function tellAll(
     });
     const startedAt = performance.now();
     await Promise.all(
-      Array.from({ length: USERS }, async (_, user) => {
+      Array.from({ length: users }, async (_, user) => {
         const notification = { sender_email: 'sender@example.com', receiver_email: emailOf(user) };
         const deadline = Date.now() + CALL_TIMEOUT_MS;
         const { success } = await callUnary(client, notificationService.CreateNotification, notification, {

@@ -1,5 +1,6 @@
 import { Agent, type ClientRequest, get } from 'node:http';
 import { z } from 'zod';
+import { signUpAndIn } from '../sign-in.js';
 import { Watcher, type Watchers } from './watchers.js';
 
 const notification = z.object({ receiver_email: z.string() });
@@ -43,26 +44,12 @@ export class EventWatchers implements Watchers {
     const known = this.#cookies.get(email);
     if (known) return known;
     // One after the other: many passwords at once would be hashed too late for some.
-    const cookie = this.#lastSignUp.then(async () => this.#signUp(email));
+    const cookie = this.#lastSignUp.then(async () =>
+      signUpAndIn(this.address, { email, name: email, password: 'the password of a bench' }),
+    );
     this.#lastSignUp = cookie;
     this.#cookies.set(email, cookie);
     return cookie;
-  }
-
-  async #signUp(email: string): Promise<string> {
-    const account = { email, name: email, password: 'the password of a bench' };
-    const post = (path: string) =>
-      fetch(`http://${this.address}${path}`, {
-        method: 'POST',
-        headers: { 'Content-Type': 'application/json' },
-        body: JSON.stringify(account),
-      });
-    // Whether it is there already makes no difference.
-    await post('/api/users');
-    const answer = await post('/api/session');
-    const [cookie] = answer.headers.getSetCookie();
-    if (cookie === undefined) throw new Error(`${email} could not sign in: ${await answer.text()}`);
-    return cookie.split(';')[0] ?? '';
   }
 }
 

@@ -7,6 +7,7 @@ const PACKAGES = {
   h2load: 'nghttp2-client',
   wrk: 'wrk',
   'redis-benchmark': 'redis-tools',
+  taskset: 'util-linux',
 } as const;
 export type Tool = keyof typeof PACKAGES;
 

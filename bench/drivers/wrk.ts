@@ -15,7 +15,11 @@ const report = z.object({
 
 /** GETs one URL. What is in flight has a connection each: HTTP/1.1 has one request at a time on it. */
 export class Wrk implements Load {
-  constructor(private readonly url: string) {}
+  /** @param cookie what the caller is known by, where that is asked for */
+  constructor(
+    private readonly url: string,
+    private readonly cookie?: string,
+  ) {}
 
   async run(inFlight: number, seconds: number, signal: AbortSignal): Promise<LoadResult> {
     const output = await runTool(
@@ -26,6 +30,7 @@ export class Wrk implements Load {
         `--duration=${Math.ceil(seconds)}s`,
         '--timeout=60s',
         `--script=${join(ROOT_FOLDER, 'bench/drivers/wrk-report.lua')}`,
+        ...(this.cookie === undefined ? [] : [`--header=cookie: ${this.cookie}`]),
         this.url,
       ],
       signal,

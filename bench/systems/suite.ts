@@ -7,16 +7,32 @@ import {
   isHealthy,
   type Layout,
   type ProcessName,
+  type SuiteProcess,
   suiteProcesses,
 } from '#scripts/suite';
 import type { BenchRedis, Measured, Processes } from '../processes.js';
 import { waitUntil } from '../wait-until.js';
 
+export const SERVICES = [
+  'user_service',
+  'message_service',
+  'notification_service',
+  'frontend_service',
+] as const;
+export type ServiceName = (typeof SERVICES)[number];
+
+/** The most that it may be. */
+const CONNECTION_AGE_MS = 600_000;
+
 /** The suite as `npm start` runs it: eight processes with their default settings, on a Redis of its own. */
 export interface Suite {
   name: string;
   addresses: Record<ProcessName, string>;
+  /** The same with all replicas of a process. */
+  replicas: Record<ProcessName, readonly string[]>;
+  /** That of MessageService, where each service has one of its own. */
   redis: BenchRedis;
+  redisOf: Record<ServiceName, BenchRedis>;
   /** Its processes and its Redis: what it costs is what all of them cost. */
   processes: readonly Measured[];
 }
@@ -26,6 +42,8 @@ export interface Suite {
  *
  * @param options.seed fills its Redis before anyone else uses it
  * @param options.environment what its processes are told besides their places
+ * @param options.replicas how many there are of each gRPC process; one unless told
+ * @param options.hasOwnRedises whether each service has a Redis of its own, rather than all the same
  */
 export async function startSuite(
   name: string,
@@ -34,36 +52,78 @@ export async function startSuite(
   options: {
     seed?: (redis: BenchRedis) => Promise<void>;
     environment?: Record<string, string>;
+    replicas?: number;
+    hasOwnRedises?: boolean;
   } = {},
 ): Promise<Suite> {
-  const [redisPort = 0, ...free] = await Promise.all(
-    Array.from({ length: suiteProcesses.length + 1 }, () => getPort()),
-  );
-  const redis = await processes.startDurableRedis(`redis of the ${name}`, redisPort);
+  const { replicas = 1, hasOwnRedises = false } = options;
+  const startRedis = async (of: string) => processes.startDurableRedis(`redis of ${of}`, await getPort());
+  const redis = await startRedis(hasOwnRedises ? 'message_service' : `the ${name}`);
+  const startOther = async (service: ServiceName) => (hasOwnRedises ? startRedis(service) : redis);
+  const redisOf = {
+    user_service: await startOther('user_service'),
+    message_service: redis,
+    notification_service: await startOther('notification_service'),
+    frontend_service: await startOther('frontend_service'),
+  };
   await options.seed?.(redis);
   signal.throwIfAborted();
 
-  const layout: Layout = { host: '127.0.0.1', ports: forEveryProcess(() => free.pop() ?? 0), redis };
-  const services = suiteProcesses.map((suiteProcess) =>
-    processes.startNode(suiteProcess.name, entryFile(suiteProcess), {
+  const layouts: Layout[] = [];
+  for (let replica = 0; replica < replicas; replica++) {
+    const free = await Promise.all(suiteProcesses.map(() => getPort()));
+    layouts.push({ host: '127.0.0.1', ports: forEveryProcess(() => free.pop() ?? 0), redis });
+  }
+  const started = suiteProcesses.flatMap((suiteProcess) =>
+    layouts.slice(0, suiteProcess.door === 'grpc' ? replicas : 1).map((layout, replica) => ({
+      suiteProcess,
+      name: replica === 0 ? suiteProcess.name : `${suiteProcess.name} ${replica + 1}`,
+      address: addressOf(suiteProcess.name, layout),
+      layout: { ...layout, redis: redisOf[suiteProcess.service] },
+    })),
+  );
+  const addressesOf = (process: SuiteProcess) =>
+    started.flatMap(({ suiteProcess, address }) => (suiteProcess.name === process.name ? [address] : []));
+  const peers = {
+    USER_SERVICE_ADDRESS: 'user_service_grpc',
+    MESSAGE_SERVICE_ADDRESS: 'message_service_grpc',
+    NOTIFICATION_SERVICE_ADDRESS: 'notification_service_grpc',
+    FRONTEND_SERVICE_ADDRESS: 'frontend_service_grpc',
+  } as const;
+  const all = forEveryProcess(addressesOf);
+  const peerAddresses = Object.fromEntries(
+    Object.entries(peers).map(([variable, peer]) => [variable, all[peer].join(',')]),
+  );
+  const services = started.map(({ suiteProcess, name: process, layout }) =>
+    processes.startNode(process, entryFile(suiteProcess), {
       env: {
         ...environmentOf(suiteProcess, layout),
+        ...peerAddresses,
+        USER_SERVICE_REST_ADDRESS: all.user_service_api.join(','),
         // What was stored is counted afterwards, more than is kept of one user's by default.
         NOTIFICATIONS_KEPT: '10000000',
+        // h2load gives up where a connection ends in the middle of a measurement, and so does a watcher.
+        CONNECTION_AGE_MS: String(CONNECTION_AGE_MS),
         ...options.environment,
       },
     }),
   );
-  const addresses = forEveryProcess((suiteProcess) => addressOf(suiteProcess.name, layout));
   await waitUntil(
     `the ${name} is healthy`,
     async () => {
       const healthy = await Promise.all(
-        suiteProcesses.map((suiteProcess) => isHealthy(suiteProcess, addresses[suiteProcess.name])),
+        started.map(({ suiteProcess, address }) => isHealthy(suiteProcess, address)),
       );
       return healthy.every(Boolean);
     },
     signal,
   );
-  return { name, addresses, redis, processes: [...services, redis] };
+  return {
+    name,
+    addresses: forEveryProcess((process) => all[process.name][0] ?? ''),
+    replicas: all,
+    redis,
+    redisOf,
+    processes: [...services, ...new Set(Object.values(redisOf))],
+  };
 }

@@ -154,7 +154,6 @@ export const processVariables = {
   TLS_KEY: variable.file('certificates/message_service/key.pem'),
   TLS_CA: variable.file('certificates/message_service/ca.pem'),
   REFLECTION: variable.flag(true),
-  CONNECTION_AGE_MS: variable.durationMs(30_000),
   // Switches tracing on. OpenTelemetry's SDK reads this and its other variables, all standard, by itself.
   OTEL_EXPORTER_OTLP_ENDPOINT: variable.url('http://localhost:4318'),
   OTEL_EXPORTER_OTLP_PROTOCOL: variable.choice(['http/protobuf', 'http/json'], 'http/protobuf'),
@@ -205,8 +204,6 @@ export interface ProcessConfig {
   tls: TlsConfig | undefined;
   /** Whether a gRPC door tells anyone of its methods. */
   hasReflection: boolean;
-  /** How long a connection to a gRPC door takes new calls. */
-  connectionAgeMs: number;
   host: string;
   logLevel: string;
   logFormat: 'json' | 'pretty';
@@ -274,7 +271,6 @@ export function processConfig(variables: z.output<z.ZodObject<typeof processVari
     access: { mode: AUTH_MODE, serviceKeyFile: SERVICE_KEY, serviceKeysFile: SERVICE_KEYS },
     tls,
     hasReflection: variables.REFLECTION,
-    connectionAgeMs: variables.CONNECTION_AGE_MS,
     host: variables.HOST,
     logLevel: variables.LOG_LEVEL,
     logFormat: variables.LOG_FORMAT,

@@ -21,9 +21,6 @@ export const SERVICES = [
 ] as const;
 export type ServiceName = (typeof SERVICES)[number];
 
-/** The most that it may be. */
-const CONNECTION_AGE_MS = 600_000;
-
 /** The suite as `npm start` runs it: eight processes with their default settings, on a Redis of its own. */
 export interface Suite {
   name: string;
@@ -102,8 +99,6 @@ export async function startSuite(
         USER_SERVICE_REST_ADDRESS: all.user_service_api.join(','),
         // What was stored is counted afterwards, more than is kept of one user's by default.
         NOTIFICATIONS_KEPT: '10000000',
-        // h2load gives up where a connection ends in the middle of a measurement, and so does a watcher.
-        CONNECTION_AGE_MS: String(CONNECTION_AGE_MS),
         ...options.environment,
       },
     }),

@@ -104,11 +104,10 @@ export class NotificationGateway {
 
   /** Has a user notified from now on, or no longer. */
   async setSubscribed(email: string, subscribed: boolean, context: RequestContext): Promise<void> {
-    const { client } = this.peer;
     await this.peer.relay<SubscribeUserResponse__Output>(context, (options, callback) =>
       subscribed
-        ? client.SubscribeUser({ email }, options, callback)
-        : client.UnsubscribeUser({ email }, options, callback),
+        ? this.peer.client.SubscribeUser({ email }, options, callback)
+        : this.peer.client.UnsubscribeUser({ email }, options, callback),
     );
   }
 }

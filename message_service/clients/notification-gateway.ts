@@ -17,13 +17,12 @@ export class NotificationGateway {
 
   constructor(address: string, timeoutMs: number, logger: Logger) {
     this.peer = new Peer('NotificationService', address, timeoutMs, logger, NotificationService);
-    const { client } = this.peer;
     this.#create = this.peer.coalesce({
       path: NotificationService.service.CreateNotifications.path,
       request: (notifications: PendingNotification[], origins) => ({ notifications, ...origins }),
       unary: (request, options, callback: requestCallback<CreateNotificationsResponse__Output>) =>
-        client.CreateNotifications(request, options, callback),
-      stream: (options) => client.CreateNotificationsStream(options),
+        this.peer.client.CreateNotifications(request, options, callback),
+      stream: (options) => this.peer.client.CreateNotificationsStream(options),
       results: (reply) => reply.results,
     });
   }

@@ -24,13 +24,12 @@ export class UserGateway {
 
   constructor(address: string, timeoutMs: number, logger: Logger) {
     this.peer = new Peer('UserService', address, timeoutMs, logger, UserService);
-    const { client } = this.peer;
     this.#find = this.peer.coalesce({
       path: UserService.service.CheckUsersExist.path,
       request: (emails: string[], origins) => ({ emails, with_tenures: true, ...origins }),
       unary: (request, options, callback: requestCallback<CheckUsersExistResponse__Output>) =>
-        client.CheckUsersExist(request, options, callback),
-      stream: (options) => client.CheckUsersExistStream(options),
+        this.peer.client.CheckUsersExist(request, options, callback),
+      stream: (options) => this.peer.client.CheckUsersExistStream(options),
       results: ({ exists: found, tenures }) =>
         found.map((exists, index) => ({ exists, tenure: tenures?.numbers[index] ?? '' })),
     });

@@ -19,13 +19,12 @@ export class FrontendGateway {
 
   constructor(address: string, timeoutMs: number, logger: Logger) {
     this.peer = new Peer('FrontendService', address, timeoutMs, logger, FrontendService);
-    const { client } = this.peer;
     this.#receive = this.peer.coalesce({
       path: FrontendService.service.ReceiveNotifications.path,
       request: (notifications: Notification[], origins) => ({ notifications, ...origins }),
       unary: (request, options, callback: requestCallback<ReceiveNotificationsResponse__Output>) =>
-        client.ReceiveNotifications(request, options, callback),
-      stream: (options) => client.ReceiveNotificationsStream(options),
+        this.peer.client.ReceiveNotifications(request, options, callback),
+      stream: (options) => this.peer.client.ReceiveNotificationsStream(options),
       results: (reply) => reply.results,
     });
   }

@@ -37,7 +37,7 @@ import { isRepeatable, serviceConfigOf } from './repeats.js';
 import { rpcSpan, setStatus } from './spans.js';
 
 const channelOptions: ChannelOptions = {
-  // Notices new addresses within a second, once there is a reason to look.
+  // Notices new addresses within a second of a connection's end.
   'grpc.dns_min_time_between_resolutions_ms': 1_000,
   // The name server is not asked how to spread the calls: that is said here.
   'grpc.service_config_disable_resolution': 1,
@@ -53,6 +53,9 @@ const channelOptions: ChannelOptions = {
  * which is not up yet, and fails the next call.
  */
 const RECONNECT_INTERVAL_MS = 500;
+
+/** How often the name of a peer is looked up while its connections last: replicas that have come since are used from then on. */
+const LOOK_UP_INTERVAL_MS = 10_000;
 
 /** What a peer refuses because of what it was sent. */
 const refusals = new Map<status, ErrorKind>(
@@ -81,18 +84,24 @@ type UnaryCall<Reply> = (options: CallOptions, callback: requestCallback<Reply>)
 /** The connection to another service: it connects in the background and again after every loss. */
 export class Peer<ServiceClient extends Client> implements Component, Dependency {
   readonly name: string;
-  readonly client: ServiceClient;
+  readonly #open: () => ServiceClient;
+  #client: ServiceClient;
+  /** All that are open: one that is about to take the other's place, and those whose calls may still be under way. */
+  readonly #clients = new Set<ServiceClient>();
   readonly #timeoutMs: number;
   readonly #logger: Logger;
   readonly #streams: { close: () => void }[] = [];
   /** The paths of the methods that may be called twice. */
   readonly #repeatable: ReadonlySet<string>;
+  readonly #hasName: boolean;
   #reconnecting: NodeJS.Timeout | undefined;
+  #lookingUp: NodeJS.Timeout | undefined;
 
   /**
    * @param name the peer's name, for people
    * @param address `host:port`, or several separated by commas; all replicas that it resolves to share the calls
    * @param timeoutMs how long a call may take, unless the caller's own deadline is sooner
+   * @param lookUpIntervalMs how often a name is looked up
    */
   constructor(
     name: string,
@@ -103,24 +112,37 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
       new (address: string, credentials: ChannelCredentials, options: ChannelOptions): ServiceClient;
       service: ServiceDefinition;
     },
+    private readonly lookUpIntervalMs = LOOK_UP_INTERVAL_MS,
   ) {
     this.name = name;
     this.#timeoutMs = timeoutMs;
     this.#logger = logger;
     // https://github.com/grpc/grpc/blob/master/doc/naming.md
-    const target = address.includes(',') ? `ipv4:${address}` : `dns:///${address}`;
+    this.#hasName = !address.includes(',');
+    const target = this.#hasName ? `dns:///${address}` : `ipv4:${address}`;
     const { credentials, options } = channelCredentials(serviceOf(Constructor.service));
-    this.client = new Constructor(target, credentials, {
+    const allOptions = {
       ...channelOptions,
       'grpc.service_config': serviceConfigOf(Constructor.service),
       ...options,
-    });
+    };
+    this.#open = () => {
+      const client = new Constructor(target, credentials, allOptions);
+      this.#clients.add(client);
+      return client;
+    };
+    this.#client = this.#open();
     this.#repeatable = new Set(
       Object.values(Constructor.service)
         .filter((method) => isRepeatable(method))
         .map(({ path }) => path),
     );
     peerUp.add({ peer: name }, () => Number(this.isUp));
+  }
+
+  /** What to make a call with, now: another one takes its place from time to time. */
+  get client(): ServiceClient {
+    return this.#client;
   }
 
   get isUp(): boolean {
@@ -135,12 +157,14 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
   start(): void {
     this.#connectivity();
     this.#reconnecting = setInterval(() => this.#connectivity(), RECONNECT_INTERVAL_MS);
+    if (this.#hasName) this.#lookingUp = setInterval(() => this.#lookUp(), this.lookUpIntervalMs);
   }
 
   stop(): void {
     clearInterval(this.#reconnecting);
+    clearInterval(this.#lookingUp);
     for (const streams of this.#streams) streams.close();
-    this.client.close();
+    for (const client of this.#clients) this.#close(client);
   }
 
   /**
@@ -305,6 +329,25 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
         ? { status: 'rejected', reason: this.#describe(callFailure.parse(result)) }
         : { status: 'fulfilled', value: result },
     );
+  }
+
+  /**
+   * Looks the name up again, which grpc-js does only when a connection ends: a new channel looks at once, and shares the connections
+   * that there are. Calls that have begun go on with the one before, and streams until they end.
+   */
+  #lookUp(): void {
+    const next = this.#open();
+    next.waitForReady(Date.now() + this.lookUpIntervalMs / 2, (error) => {
+      if (!this.#clients.has(next)) return;
+      if (error) return this.#close(next);
+      const previous = this.#client;
+      this.#client = next;
+      setTimeout(() => this.#close(previous), this.#timeoutMs).unref();
+    });
+  }
+
+  #close(client: ServiceClient): void {
+    if (this.#clients.delete(client)) client.close();
   }
 
   #connectivity(): connectivityState {

@@ -59,8 +59,6 @@ export class GrpcServer implements Component {
       ],
       // Above the bound on calls under way, so that those beyond it are refused rather than held back unheard.
       'grpc.max_concurrent_streams': 2 * config.maxInFlight,
-      // Has callers look for replicas that have come since, and spread their calls anew. Streams that are open go on.
-      'grpc.max_connection_age_ms': config.connectionAgeMs,
       // Finds out about a caller that vanished without closing its connection: it may have left streams behind.
       'grpc.keepalive_time_ms': 30_000,
       'grpc.keepalive_timeout_ms': 10_000,

@@ -1,6 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { once } from 'node:events';
-import { connect as connectHttp2 } from 'node:http2';
 import { status } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
@@ -14,7 +12,6 @@ import { waitFor } from '../helpers/wait-for.js';
 import { idsShown, watchNotifications } from '../helpers/watch.js';
 
 const NUMBERS = [1, 2, 3] as const;
-const CONNECTION_AGE_MS = 1_000;
 const LOG_IN_FAILURES = 2;
 
 const grpcDoors = [
@@ -44,7 +41,6 @@ beforeAll(async () => {
     metrics: true,
     environment: {
       NOTIFICATIONS_KEPT: '100000',
-      CONNECTION_AGE_MS: String(CONNECTION_AGE_MS),
       LOG_IN_FAILURES: String(LOG_IN_FAILURES),
       PEER_TIMEOUT_MS: '3000',
     },
@@ -239,17 +235,6 @@ describe('three replicas of each process', () => {
     );
     expect(await replicas[0].redis(2).hlen('notified_messages:left@example.com')).toBe(left);
   }, 90_000);
-
-  test('end connections after a while, so that callers see replicas that have come since', async () => {
-    const session = connectHttp2(`http://${suite.addresses.message_service_grpc}`);
-    const [code] = z
-      .tuple([z.number()])
-      .rest(z.unknown())
-      .parse(await once(session, 'goaway'));
-    // NO_ERROR: https://www.rfc-editor.org/rfc/rfc9113#section-7
-    expect(code).toBe(0);
-    await once(session, 'close');
-  });
 
   test('are stopped and started one after the other, and no message is refused', async () => {
     const traffic = new Traffic(replicas[0], 'rolling');

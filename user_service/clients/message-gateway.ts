@@ -31,15 +31,14 @@ export class MessageGateway {
    * @throws {ServiceError} when MessageService does not say that it is done.
    */
   async clear({ id, email, tenure, to_email }: Departure, context: RequestContext): Promise<void> {
-    const { client } = this.peer;
     const request = { email, tenure, departure_id: id };
     const ask = async () =>
       to_email === undefined
         ? this.peer.call<EraseMailboxResponse__Output>(context, (options, callback) =>
-            client.EraseMailbox(request, options, callback),
+            this.peer.client.EraseMailbox(request, options, callback),
           )
         : this.peer.call<MoveMailboxResponse__Output>(context, (options, callback) =>
-            client.MoveMailbox({ ...request, to_email }, options, callback),
+            this.peer.client.MoveMailbox({ ...request, to_email }, options, callback),
           );
     while (!(await ask()).done);
   }

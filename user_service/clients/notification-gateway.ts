@@ -35,15 +35,14 @@ export class NotificationGateway {
    * @throws {ServiceError} when NotificationService does not say that it is done.
    */
   async clear({ id, email, tenure, to_email }: Departure, context: RequestContext): Promise<void> {
-    const { client } = this.peer;
     const request = { email, tenure, departure_id: id };
     const ask = async () =>
       to_email === undefined
         ? this.peer.call<EraseNotificationsResponse__Output>(context, (options, callback) =>
-            client.EraseNotifications(request, options, callback),
+            this.peer.client.EraseNotifications(request, options, callback),
           )
         : this.peer.call<MoveNotificationsResponse__Output>(context, (options, callback) =>
-            client.MoveNotifications({ ...request, to_email }, options, callback),
+            this.peer.client.MoveNotifications({ ...request, to_email }, options, callback),
           );
     while (!(await ask()).done);
   }

@@ -137,9 +137,7 @@ describe('three replicas of each process', () => {
     await Promise.all(watches.map(({ established }) => established));
     const cookie = await signIn(suite.addresses.frontend_service_api, bob);
     const streams = await Promise.all(
-      NUMBERS.map((number) =>
-        EventStream.open(suite.addressesOf(number).frontend_service_api, cookie, undefined, '?after_id=0'),
-      ),
+      NUMBERS.map((number) => EventStream.open(suite.addressesOf(number).frontend_service_api, cookie, '0')),
     );
     const message = { sender_email: alice.email, receiver_email: bob.email, content: 'hello' };
     for (let count = 0; count < 30; count++) {

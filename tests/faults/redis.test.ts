@@ -138,6 +138,10 @@ test.each([
   [`recent_conversations:${alice}`, 'string'],
 ])('where %s is a %s, a message is refused and nothing of it is written', async (key, type) => {
   const redis = clients.redis(1);
+  await waitFor(async () => (await redis.xlen('outbox:notify')) === 0, {
+    what: 'all that was sent before is notified',
+    timeoutMs: 30_000,
+  });
   const kept = `kept:${key}`;
   if (await redis.exists(key)) await redis.rename(key, kept);
   await (type === 'list' ? redis.rpush(key, 'not ours') : redis.set(key, 'not ours'));

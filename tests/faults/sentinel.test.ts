@@ -51,11 +51,11 @@ async function startTraffic(name: string): Promise<Traffic> {
   return traffic;
 }
 
-/** Everybody who was refused was told to come again. */
+/** Everybody who was refused was told to come again: what a Redis that hangs holds up can be overdue before it is given up. */
 function expectClearRefusals({ refused }: Traffic): void {
-  expect(
-    new Set(refused.map((error) => (error instanceof Object && 'code' in error ? error.code : error))),
-  ).toEqual(new Set([status.UNAVAILABLE]));
+  const codes = refused.map((error) => (error instanceof Object && 'code' in error ? error.code : error));
+  for (const code of codes) expect([status.UNAVAILABLE, status.DEADLINE_EXCEEDED]).toContain(code);
+  expect(codes).toContain(status.UNAVAILABLE);
 }
 
 async function waitUntilServing(isServing: boolean, what: string): Promise<void> {

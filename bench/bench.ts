@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { inspect } from 'node:util';
 import { RedisServerError } from '#scripts/redis-server';
@@ -48,6 +49,8 @@ async function run(options: Options, stop: AbortController): Promise<void> {
 
 async function main(): Promise<void> {
   const stop = new AbortController();
+  // All that is under way listens to it, thousands of requests among them.
+  setMaxListeners(0, stop.signal);
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
     process.on(signal, () => stop.abort(new BenchError(`stopped by ${signal}`)));
   }

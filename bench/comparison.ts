@@ -228,7 +228,8 @@ async function waitUntilAnswering(
   for (const { call, leaves } of chosen) {
     if (call.door === 'grpc') await call.ask(grpcFloor.address);
     else await retry(() => call.ask(expressFloor.address));
-    if (leaves === 'message') await call.ask(plainPort.address);
+    // Which is up before those that it calls.
+    if (leaves === 'message') await retry(() => call.ask(plainPort.address));
   }
 }
 

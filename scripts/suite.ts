@@ -212,11 +212,22 @@ export function environmentOf(process: SuiteProcess, layout: Layout): Record<str
       REDIS_HOST: layout.redis.host,
       REDIS_PORT: String(layout.redis.port),
     }),
-    USER_SERVICE_ADDRESS: addressOf('user_service_grpc', layout),
-    USER_SERVICE_REST_ADDRESS: addressOf('user_service_api', layout),
-    MESSAGE_SERVICE_ADDRESS: addressOf('message_service_grpc', layout),
-    NOTIFICATION_SERVICE_ADDRESS: addressOf('notification_service_grpc', layout),
-    FRONTEND_SERVICE_ADDRESS: addressOf('frontend_service_grpc', layout),
+    ...peerEnvironment((peer) => addressOf(peer, layout)),
+  };
+}
+
+/**
+ * What tells a process where its peers are.
+ *
+ * @param addressesOf `host:port` of a process; of a gRPC one, those of all its replicas, separated by commas
+ */
+export function peerEnvironment(addressesOf: (name: ProcessName) => string): Record<string, string> {
+  return {
+    USER_SERVICE_ADDRESS: addressesOf('user_service_grpc'),
+    USER_SERVICE_REST_ADDRESS: addressesOf('user_service_api'),
+    MESSAGE_SERVICE_ADDRESS: addressesOf('message_service_grpc'),
+    NOTIFICATION_SERVICE_ADDRESS: addressesOf('notification_service_grpc'),
+    FRONTEND_SERVICE_ADDRESS: addressesOf('frontend_service_grpc'),
   };
 }
 

@@ -56,16 +56,19 @@ export function isTransient(thrown: unknown): boolean {
   return thrown instanceof ServiceError && errorKinds[thrown.kind].isTransient;
 }
 
+/** What a caller is told while Redis is away. */
+export function redisUnavailable(cause?: unknown): ServiceError {
+  return new ServiceError('unavailable', 'Redis is not available at the moment; try again shortly', {
+    cause,
+  });
+}
+
 /**
  * Turns whatever was thrown into what the caller may see. Anything but a ServiceError or an absent Redis
  * becomes one fixed message, with what was thrown as its `cause`, for the log.
  */
 export function toServiceError(thrown: unknown): ServiceError {
   if (thrown instanceof ServiceError) return thrown;
-  if (isRedisUnavailable(thrown)) {
-    return new ServiceError('unavailable', 'Redis is not available at the moment; try again shortly', {
-      cause: thrown,
-    });
-  }
+  if (isRedisUnavailable(thrown)) return redisUnavailable(thrown);
   return new ServiceError('internal', 'Something went wrong on our side', { cause: thrown });
 }

@@ -5,6 +5,7 @@ import {
   environmentOf,
   forEveryProcess,
   isHealthy,
+  peerEnvironment,
   type Layout,
   type ProcessName,
   type SuiteProcess,
@@ -81,22 +82,12 @@ export async function startSuite(
   );
   const addressesOf = (process: SuiteProcess) =>
     started.flatMap(({ suiteProcess, address }) => (suiteProcess.name === process.name ? [address] : []));
-  const peers = {
-    USER_SERVICE_ADDRESS: 'user_service_grpc',
-    MESSAGE_SERVICE_ADDRESS: 'message_service_grpc',
-    NOTIFICATION_SERVICE_ADDRESS: 'notification_service_grpc',
-    FRONTEND_SERVICE_ADDRESS: 'frontend_service_grpc',
-  } as const;
   const all = forEveryProcess(addressesOf);
-  const peerAddresses = Object.fromEntries(
-    Object.entries(peers).map(([variable, peer]) => [variable, all[peer].join(',')]),
-  );
   const services = started.map(({ suiteProcess, name: process, layout }) =>
     processes.startNode(process, entryFile(suiteProcess), {
       env: {
         ...environmentOf(suiteProcess, layout),
-        ...peerAddresses,
-        USER_SERVICE_REST_ADDRESS: all.user_service_api.join(','),
+        ...peerEnvironment((peer) => all[peer].join(',')),
         // What was stored is counted afterwards, more than is kept of one user's by default.
         NOTIFICATIONS_KEPT: '10000000',
         ...options.environment,

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { RedisConfig, SentinelConfig } from '../config.js';
 import type { Component, VitalDependency } from '../lifecycle.js';
 import { Coalescer } from '../coalescer.js';
-import { ServiceError } from '../errors.js';
+import { redisUnavailable } from '../errors.js';
 import type { Logger } from '../log.js';
 import { redisCommandSeconds, redisUp } from '../metrics.js';
 import { type SpanOptions, tracing } from '../tracing.js';
@@ -180,9 +180,7 @@ export class RedisConnection implements Component, VitalDependency {
    *   stored all the same, unless that was known before.
    */
   async run<Reply>(script: Script<Reply>, keys: string[], args: (string | number)[]): Promise<Reply> {
-    if (this.owner !== undefined && !this.#isOurs) {
-      throw new ServiceError('unavailable', 'Redis is not available at the moment; try again shortly');
-    }
+    if (this.owner !== undefined && !this.#isOurs) throw redisUnavailable();
     if (script.acknowledges && this.#lacksReplicas) throw new TooFewReplicasError();
     const scripts = script.acknowledges ? this.#acknowledged : this.#scripts;
     const call = { script, keys, args };

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { enqueueLua } from '@messaging/service_kit/redis/outbox';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { connect } from '../helpers/clients.js';
-import { Suite } from '../helpers/suite.js';
+import { MESSAGE_CHAIN, Suite } from '../helpers/suite.js';
 import { isSubset, shownNotifications, Traffic } from '../helpers/traffic.js';
 import { waitFor } from '../helpers/wait-for.js';
 
@@ -13,13 +13,7 @@ let traffic: Traffic;
 
 beforeAll(async () => {
   suite = await Suite.start({
-    processes: [
-      'user_service_api',
-      'user_service_grpc',
-      'message_service_grpc',
-      'notification_service_grpc',
-      'frontend_service_grpc',
-    ],
+    processes: MESSAGE_CHAIN,
     environment: { REDIS_TIMEOUT_MS: '1000', PEER_TIMEOUT_MS: '1500' },
     processEnvironment: { frontend_service_grpc: { LOG_LEVEL: 'info' } },
   });

@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import { connect } from '../helpers/clients.js';
 import { parseJson } from '../helpers/expectations.js';
-import { type ProcessName, Suite } from '../helpers/suite.js';
+import { MESSAGE_CHAIN, type ProcessName, Suite } from '../helpers/suite.js';
 import { waitFor } from '../helpers/wait-for.js';
 
 const notified = z.looseObject({ message_id: z.string() });
@@ -15,13 +15,7 @@ const message = { sender_email: 'alice@example.com', receiver_email: 'bob@exampl
 
 beforeAll(async () => {
   suite = await Suite.start({
-    processes: [
-      'user_service_api',
-      'user_service_grpc',
-      'message_service_grpc',
-      'notification_service_grpc',
-      'frontend_service_grpc',
-    ],
+    processes: MESSAGE_CHAIN,
     environment: { PEER_TIMEOUT_MS: '1000' },
   });
   clients = connect(suite.addresses, suite.redis);

@@ -8,7 +8,7 @@ import { makeSelfSigned, openssl, redisTlsOptions } from '../helpers/certificate
 import { runCli } from '../helpers/cli.js';
 import { connect } from '../helpers/clients.js';
 import { findFreePorts } from '../helpers/free-ports.js';
-import { Suite, SuiteRedis } from '../helpers/suite.js';
+import { MESSAGE_CHAIN, Suite, SuiteRedis } from '../helpers/suite.js';
 import { shownNotifications } from '../helpers/traffic.js';
 import { waitFor } from '../helpers/wait-for.js';
 
@@ -55,13 +55,7 @@ describe.skipIf(openssl === undefined)('with a Redis for each service', () => {
 
     suite = await Suite.start({
       redis: 'none',
-      processes: [
-        'user_service_api',
-        'user_service_grpc',
-        'message_service_grpc',
-        'notification_service_grpc',
-        'frontend_service_grpc',
-      ],
+      processes: MESSAGE_CHAIN,
       environment: { WATCHES_PER_USER: '20', NODE_EXTRA_CA_CERTS: files.certFile },
       processEnvironment: {
         user_service_api: at(urls.users),

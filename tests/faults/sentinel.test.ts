@@ -3,7 +3,7 @@ import { isGrpcServing } from '@messaging/service_kit/grpc/probe';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { connect } from '../helpers/clients.js';
 import { expectRefusal } from '../helpers/expectations.js';
-import { Suite } from '../helpers/suite.js';
+import { MESSAGE_CHAIN, Suite } from '../helpers/suite.js';
 import { Traffic } from '../helpers/traffic.js';
 import { waitFor } from '../helpers/wait-for.js';
 import { WatchedRedis } from '../helpers/watched-redis.js';
@@ -20,13 +20,7 @@ beforeAll(async () => {
   watched = await WatchedRedis.start();
   suite = await Suite.start({
     redis: 'none',
-    processes: [
-      'user_service_api',
-      'user_service_grpc',
-      'message_service_grpc',
-      'notification_service_grpc',
-      'frontend_service_grpc',
-    ],
+    processes: MESSAGE_CHAIN,
     environment: {
       ...watched.environment,
       REDIS_WAIT_REPLICAS: '1',

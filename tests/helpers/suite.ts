@@ -10,6 +10,7 @@ import {
   forEveryProcess,
   isHealthy,
   type Layout,
+  peerEnvironment,
   type ProcessName,
   ROOT_FOLDER,
   suiteProcesses,
@@ -24,6 +25,15 @@ export type { ProcessName } from '../../scripts/dist/suite.js';
 
 /** `host:port` of every process. */
 export type Addresses = Record<ProcessName, string>;
+
+/** The processes that a message goes through, from sign-up to FrontendService. */
+export const MESSAGE_CHAIN = [
+  'user_service_api',
+  'user_service_grpc',
+  'message_service_grpc',
+  'notification_service_grpc',
+  'frontend_service_grpc',
+] as const satisfies readonly ProcessName[];
 
 /** What to start. */
 export interface SuiteOptions {
@@ -218,22 +228,12 @@ export class Suite {
     return more.map((replica) => ({ ...replica, port: ports.pop() ?? 0 }));
   }
 
-  /** Tells every process of all replicas of its peers. */
+  /** Tells every process of all gRPC replicas of its peers. */
   #replicaEnvironment(plan: readonly PlannedReplica[]): Record<string, string> {
-    const peers = {
-      USER_SERVICE_ADDRESS: 'user_service_grpc',
-      MESSAGE_SERVICE_ADDRESS: 'message_service_grpc',
-      NOTIFICATION_SERVICE_ADDRESS: 'notification_service_grpc',
-      FRONTEND_SERVICE_ADDRESS: 'frontend_service_grpc',
-    } as const;
-    return Object.fromEntries(
-      Object.entries(peers).flatMap(([variable, name]) => {
-        const more = plan.filter((replica) => replica.name === name);
-        if (more.length === 0) return [];
-        const all = [this.addresses[name], ...more.map(({ port }) => `${this.layout.host}:${port}`)];
-        return [[variable, all.join(',')]];
-      }),
-    );
+    return peerEnvironment((name) => {
+      const more = plan.filter((replica) => replica.name === name && findProcess(name).door === 'grpc');
+      return [this.addresses[name], ...more.map(({ port }) => `${this.layout.host}:${port}`)].join(',');
+    });
   }
 
   async #findMetricsPort(name: ProcessName): Promise<string> {

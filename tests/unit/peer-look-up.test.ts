@@ -1,4 +1,6 @@
 import dns from 'node:dns';
+import { createServer } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { ProtoGrpcType } from '@messaging/proto_definitions/frontend';
 import type { EndWatchesResponse__Output } from '@messaging/proto_definitions/frontend_service/EndWatchesResponse';
@@ -17,8 +19,10 @@ const { EndWatches, WatchNotifications } = FrontendService.service;
 
 type Handlers = Pick<FrontendServiceHandlers, 'EndWatches' | 'WatchNotifications'>;
 
-/** What the name resolves to. */
+/** What the name resolves to: to nothing, as that of a service of which no replica is there yet. */
 let addresses: string[];
+/** How long that takes. */
+let lookupMs: number;
 let lookups: number;
 let replicas: Replica[];
 
@@ -59,14 +63,15 @@ const { lookup } = dns.promises;
 
 beforeEach(() => {
   replicas = [];
-  lookups = 0;
+  [lookups, lookupMs] = [0, 0];
   // Stands in for the name server of an orchestrator.
   Object.assign(dns.promises, {
     lookup: async (name: string) => {
+      if (name !== NAME) return lookup(name, { all: true });
       lookups++;
-      return name === NAME
-        ? addresses.map((address) => ({ address, family: 4 }))
-        : lookup(name, { all: true });
+      await sleep(lookupMs);
+      if (addresses.length === 0) throw new Error('ENOTFOUND');
+      return addresses.map((address) => ({ address, family: 4 }));
     },
   });
 });
@@ -146,5 +151,27 @@ test('where the name is known no more, the replicas that there were are used on'
     expect(replica.callers.size).toBe(1);
   } finally {
     peer.stop();
+  }
+});
+
+test('a name that does not resolve at first is looked up until it does, and connected to before the first call', async () => {
+  const port = await findFreePort();
+  const replica = createServer((socket) => socket.on('error', () => {}).destroy());
+  replica.listen(port, '127.0.0.1');
+  let connections = 0;
+  replica.on('connection', () => connections++);
+  addresses = [];
+  // Longer than grpc-js waits before it looks a second time: where that is still under way, it gives the name up.
+  lookupMs = 300;
+  const logger = await createLogger('tests', 'silent', 'json');
+  const peer = new Peer('The peer', `${NAME}:${port}`, 300, logger, FrontendService, 60_000);
+  try {
+    peer.start();
+    await waitFor(() => lookups > 2, { what: 'it is looked up again' });
+    addresses = ['127.0.0.1'];
+    await expect.poll(() => connections, { timeout: 10_000 }).toBeGreaterThan(0);
+  } finally {
+    peer.stop();
+    replica.close();
   }
 });

@@ -110,8 +110,7 @@ function reasonOf(fields: string[]): string {
   return oneLine(reason ?? 'unknown');
 }
 
-// Enqueued like every other entry, hence claimed at once: relays look at nothing else. That of any replica takes it up
-// once the claim is idle.
+// The relay of any replica takes it up, as it does whatever nobody has worked on for a while.
 const replayScript = defineScript(
   'replay',
   z.enum(['replayed', 'gone', 'unreadable']),

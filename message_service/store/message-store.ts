@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { RedisConnection } from '@messaging/service_kit/redis/connection';
 import { enqueueLua, originFields } from '@messaging/service_kit/redis/outbox';
-import { defineScript, requireTypesLua } from '@messaging/service_kit/redis/script';
+import { defineBatchScript, defineScript, requireTypesLua } from '@messaging/service_kit/redis/script';
 import type { RequestContext } from '@messaging/service_kit/request';
 import { z } from 'zod';
 import {
@@ -81,40 +81,17 @@ export class MessageStore {
     const { senderEmail, receiverEmail, content, requestId } = message;
     const timestamp = storedAt.toISOString();
     const parties = { sender_email: senderEmail, receiver_email: receiverEmail };
-    const [result, messageId, entryId] = await this.#connection.run(
-      addMessageScript,
-      [
-        key.counter,
-        key.direction(senderEmail, receiverEmail),
-        key.partners(senderEmail),
-        key.partners(receiverEmail),
-        key.recency(senderEmail),
-        key.recency(receiverEmail),
-        key.mailbox(senderEmail),
-        key.mailbox(receiverEmail),
-        key.thread(senderEmail, receiverEmail),
-        NOTIFY_STREAM,
-        // Without an id there is nothing to know again: the key is not used.
-        key.request(senderEmail, requestId ?? ''),
-        key.requests(senderEmail),
-        key.occupant(senderEmail),
-        key.occupant(receiverEmail),
-      ],
-      [
-        key.message(''),
-        JSON.stringify({ ...parties, content, timestamp }),
-        senderEmail,
-        receiverEmail,
-        timestamp,
-        JSON.stringify({ ...parties, receiver_tenure: tenures.receiver || undefined }),
-        requestId === undefined ? '' : fingerprint(message),
-        REQUEST_TTL_SECONDS,
-        tenures.sender,
-        tenures.receiver,
-        requestId ?? '',
-        ...originFields(context),
-      ],
-    );
+    const [result, messageId, entryId] = await this.#connection.handle(addMessageScript, {
+      sender: senderEmail,
+      receiver: receiverEmail,
+      sender_tenure: tenures.sender,
+      receiver_tenure: tenures.receiver,
+      timestamp,
+      record: JSON.stringify({ ...parties, content, timestamp }),
+      entry: JSON.stringify({ ...parties, receiver_tenure: tenures.receiver || undefined }),
+      origin: originFields(context),
+      ...(requestId !== undefined && { request_id: requestId, fingerprint: fingerprint(message) }),
+    });
     return result === 'stored' || result === 'repeated' ? { result, messageId, entryId } : { result };
   }
 
@@ -275,73 +252,105 @@ function fingerprint({ receiverEmail, content }: NewMessage): string {
     .digest('base64url');
 }
 
-const addMessageScript = defineScript(
+const addReply = z.tuple([
+  z.enum(['stored', 'repeated', 'mismatch', 'unknownSender', 'unknownReceiver']),
+  z.string(),
+  z.string(),
+]);
+
+/** A message as the script is given it. What belongs to a request that has an id is missing where it has none. */
+interface AddedMessage {
+  sender: string;
+  receiver: string;
+  sender_tenure: string;
+  receiver_tenure: string;
+  timestamp: string;
+  /** The message's JSON, but for its id. */
+  record: string;
+  /** The outbox entry's JSON, but for the message's id. */
+  entry: string;
+  origin: string[];
+  request_id?: string;
+  fingerprint?: string;
+}
+
+const addMessageScript = defineBatchScript<AddedMessage, z.output<typeof addReply>>(
   'addMessage',
-  z.tuple([
-    z.enum(['stored', 'repeated', 'mismatch', 'unknownSender', 'unknownReceiver']),
-    z.string(),
-    z.string(),
-  ]),
+  addReply,
   `
   ${enqueueLua}
   ${requireTypesLua}
   ${tenureLua(MAX_LOOKED_AT)}
-  require_types({
-    'string', 'hash', 'set', 'set', 'zset', 'zset', 'zset', 'zset', 'zset', 'stream', 'string', 'zset', 'string', 'string',
-  })
-  local direction, outbox, request, requests = KEYS[2], KEYS[10], KEYS[11], KEYS[12]
-  local prefix, record, sender, receiver, timestamp, parties, fingerprint, ttl = unpack(ARGV)
-  local sender_tenure, receiver_tenure, request_id = unpack(ARGV, 9)
-  local known = redis.call('HMGET', direction, 'message_count', 'last_message_id')
-  local count = tonumber(known[1] or 0)
-  if not count then return redis.error_reply('ERR message_count of ' .. direction .. ' is not a number') end
+  local counter, outbox = '${key.counter}', '${NOTIFY_STREAM}'
 
   -- Nothing is new where both have written to each other since they have had their addresses.
-  local last = tonumber(known[2] or 0) or 0
-  local function is_known(occupant, tenure)
-    local current, since = string.match(redis.call('GET', occupant) or '', '^(%d+):(%d+)$')
-    return (current or '0') == tenure and last > tonumber(since or 0)
+  local function is_known(email, tenure, last)
+    local occupant, since = occupant_of(email)
+    return (occupant or 0) == (tonumber(tenure) or -1) and last > since
   end
-  if not (is_known(KEYS[13], sender_tenure) and is_known(KEYS[14], receiver_tenure)) or fingerprint ~= '' then
-    ${tenureLua(MAX_LOOKED_AT)}
-    if is_over(sender, sender_tenure) then return { 'unknownSender', '', '' } end
-    if is_over(receiver, receiver_tenure) then return { 'unknownReceiver', '', '' } end
-    if fingerprint ~= '' then
-      local earlier, asks = read_request(request), tonumber(sender_tenure)
-      local is_own = earlier.id and (not asks or not earlier.tenure or asks == earlier.tenure)
-      if is_own and earlier.fingerprint == fingerprint then return { 'repeated', earlier.id, '' } end
-      if is_own then return { 'mismatch', '', '' } end
-      for _, oldest in ipairs(redis.call('ZRANGE', requests, 0, 1)) do
-        if redis.call('EXISTS', request_key(sender, oldest)) == 0 then redis.call('ZREM', requests, oldest) end
-      end
+  local function find_repeat(message)
+    local earlier, asks = read_request(request_key(message.sender, message.request_id)), tonumber(message.sender_tenure)
+    if not earlier.id or (asks and earlier.tenure and asks ~= earlier.tenure) then return nil end
+    return { earlier.fingerprint == message.fingerprint and 'repeated' or 'mismatch', earlier.id, '' }
+  end
+  local function remember(message, id)
+    local requests = live_keys(message.sender).requests
+    for _, oldest in ipairs(redis.call('ZRANGE', requests, 0, 1)) do
+      if redis.call('EXISTS', request_key(message.sender, oldest)) == 0 then redis.call('ZREM', requests, oldest) end
     end
-    local last_id = redis.call('GET', KEYS[1]) or '0'
-    settle(sender, sender_tenure, last_id)
-    settle(receiver, receiver_tenure, last_id)
-    count_from_now(receiver, live_keys(receiver), sender)
-    count_from_now(sender, live_keys(sender), receiver)
+    local came = message.fingerprint .. ':' .. id .. ':' .. message.sender_tenure
+    redis.call('SET', request_key(message.sender, message.request_id), came, 'EX', ${REQUEST_TTL_SECONDS})
+    redis.call('ZADD', requests, id, message.request_id)
+    redis.call('EXPIRE', requests, ${REQUEST_TTL_SECONDS})
   end
+  local function handle(message)
+    local sender, receiver, request_id = message.sender, message.receiver, message.request_id
+    local sends, receives = live_keys(sender), live_keys(receiver)
+    local direction, thread = direction_of(sender, receiver), thread_of(sender, receiver)
+    for _, keys in ipairs({ sends, receives }) do
+      require_type(keys.partners, 'set')
+      require_type(keys.recency, 'zset')
+      require_type(keys.mailbox, 'zset')
+    end
+    require_type(thread, 'zset')
+    require_type(outbox, 'stream')
+    require_type(counter, 'string')
+    if request_id then require_type(sends.requests, 'zset') end
+    local so_far = redis.call('HMGET', direction, 'message_count', 'last_message_id')
+    local count, last = tonumber(so_far[1] or 0), tonumber(so_far[2] or 0) or 0
+    if not count then error({ err = 'ERR message_count of ' .. direction .. ' is not a number' }) end
 
-  -- Should the counter ever be lost, ids that are taken are passed over.
-  local id
-  repeat
-    id = string.format('%.0f', redis.call('INCR', KEYS[1]))
-  until redis.call('SET', prefix .. id, '{"id":' .. id .. ',' .. string.sub(record, 2), 'NX')
+    local are_known = is_known(sender, message.sender_tenure, last) and is_known(receiver, message.receiver_tenure, last)
+    if not are_known or request_id then
+      if is_over(sender, message.sender_tenure) then return { 'unknownSender', '', '' } end
+      if is_over(receiver, message.receiver_tenure) then return { 'unknownReceiver', '', '' } end
+      local earlier = request_id and find_repeat(message)
+      if earlier then return earlier end
+      local last_id = redis.call('GET', counter) or '0'
+      settle(sender, message.sender_tenure, last_id)
+      settle(receiver, message.receiver_tenure, last_id)
+      count_from_now(receiver, receives, sender)
+      count_from_now(sender, sends, receiver)
+    end
 
-  redis.call('HSET', direction, 'last_message_id', id, 'last_timestamp', timestamp, 'message_count', count + 1)
-  redis.call('SADD', KEYS[3], receiver)
-  redis.call('SADD', KEYS[4], sender)
-  redis.call('ZADD', KEYS[5], id, receiver)
-  redis.call('ZADD', KEYS[6], id, sender)
-  redis.call('ZADD', KEYS[7], id, id)
-  redis.call('ZADD', KEYS[8], id, id)
-  redis.call('ZADD', KEYS[9], id, id)
-  if fingerprint ~= '' then
-    redis.call('SET', request, fingerprint .. ':' .. id .. ':' .. sender_tenure, 'EX', ttl)
-    redis.call('ZADD', requests, id, request_id)
-    redis.call('EXPIRE', requests, ttl)
+    -- Should the counter ever be lost, ids that are taken are passed over.
+    local id
+    repeat
+      id = plain(redis.call('INCR', counter))
+    until redis.call('SET', message_key(id), '{"id":' .. id .. ',' .. string.sub(message.record, 2), 'NX')
+
+    redis.call('HSET', direction, 'last_message_id', id, 'last_timestamp', message.timestamp, 'message_count', count + 1)
+    redis.call('SADD', sends.partners, receiver)
+    redis.call('SADD', receives.partners, sender)
+    redis.call('ZADD', sends.recency, id, receiver)
+    redis.call('ZADD', receives.recency, id, sender)
+    redis.call('ZADD', sends.mailbox, id, id)
+    redis.call('ZADD', receives.mailbox, id, id)
+    redis.call('ZADD', thread, id, id)
+    if request_id then remember(message, id) end
+    local entry = '{"message_id":"' .. id .. '",' .. string.sub(message.entry, 2)
+    return { 'stored', id, enqueue(outbox, entry, unpack(message.origin)) }
   end
-  return { 'stored', id, enqueue(outbox, '{"message_id":"' .. id .. '",' .. string.sub(parties, 2), unpack(ARGV, 12)) }
   `,
 );
 

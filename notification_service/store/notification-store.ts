@@ -1,6 +1,6 @@
 import type { RedisConnection } from '@messaging/service_kit/redis/connection';
 import { enqueueLua, originFields } from '@messaging/service_kit/redis/outbox';
-import { defineScript, requireTypesLua } from '@messaging/service_kit/redis/script';
+import { defineBatchScript, defineScript, requireTypesLua } from '@messaging/service_kit/redis/script';
 import type { RequestContext } from '@messaging/service_kit/request';
 import { z } from 'zod';
 import { type NewNotification, type NotificationRecord, notificationRecord } from '../domain/notification.js';
@@ -80,28 +80,15 @@ export class NotificationStore {
     tenure: string,
     context: RequestContext,
   ): Promise<AddOutcome> {
-    const receiver = notification.receiver_email;
-    const [result, id, entryId] = await this.#connection.run(
-      addUnlessUnsubscribedScript,
-      [
-        key.subscriptions,
-        key.notifications(receiver),
-        key.counter(receiver),
-        key.notified(receiver),
-        key.unread(receiver),
-        PUSH_STREAM,
-        key.occupant(receiver),
-      ],
-      [
-        receiver,
-        tenure,
-        JSON.stringify(notification),
-        notification.message_id ?? '',
-        this.#retention.notificationsKept,
-        this.#oldestKept(),
-        ...originFields(context),
-      ],
-    );
+    const [result, id, entryId] = await this.#connection.handle(addUnlessUnsubscribedScript, {
+      receiver: notification.receiver_email,
+      tenure,
+      message_id: notification.message_id,
+      record: JSON.stringify(notification),
+      kept: this.#retention.notificationsKept,
+      oldest_kept: this.#oldestKept(),
+      origin: originFields(context),
+    });
     switch (result) {
       case 'stored':
         return { result, notification: { ...notification, id, receiver_tenure: tenure }, entryId };
@@ -263,51 +250,82 @@ const dropOldestLua = `
   end
 `;
 
-const addUnlessUnsubscribedScript = defineScript(
+/** A notification as the script is given it. */
+interface AddedNotification {
+  receiver: string;
+  tenure: string;
+  message_id: string | undefined;
+  /** The notification's JSON, but for its id. */
+  record: string;
+  kept: number;
+  oldest_kept: string;
+  origin: string[];
+}
+
+const addReply = z.tuple([
+  z.enum(['stored', 'repeated', 'unsubscribed', 'left', 'kept']),
+  z.string(),
+  z.string(),
+]);
+
+const addUnlessUnsubscribedScript = defineBatchScript<AddedNotification, z.output<typeof addReply>>(
   'addUnlessUnsubscribed',
-  z.tuple([z.enum(['stored', 'repeated', 'unsubscribed', 'left', 'kept']), z.string(), z.string()]),
+  addReply,
   `
   ${enqueueLua}
   ${requireTypesLua}
   ${tenureLua}
   ${dropOldestLua}
-  require_types({ 'hash', 'list', 'string', 'hash', 'zset', 'stream', 'string' })
-  local receiver, tenure, record, message, kept, oldest_kept = unpack(ARGV)
-  local keys, subscription = live_keys(receiver), nil
-  local has_left = is_over(receiver, tenure)
-  if has_left then
-    keys = left_keys(receiver, tenure)
-    local to = redis.call('HGET', moved_key(receiver), tenure)
-    local is_known = message ~= '' and redis.call('HEXISTS', keys.notified, message) == 1
-    if to and not is_known then return { 'left', to, '' } end
-    subscription = redis.call('HGET', departed_key(receiver), tenure)
-  else
-    settle(receiver, tenure, KEYS[6])
-    subscription = redis.call('HGET', KEYS[1], receiver)
-  end
-  if message ~= '' and redis.call('HEXISTS', keys.notified, message) == 1 then return { 'repeated', '', '' } end
-  if subscription and is_unsubscribed(subscription) then return { 'unsubscribed', '', '' } end
+  local subscriptions, outbox = '${key.subscriptions}', '${PUSH_STREAM}'
 
-  local id = string.format('%.0f', redis.call('INCR', keys.counter))
-  record = string.sub(record, 1, -2) .. ',"id":"' .. id .. '"}'
-  redis.call('LPUSH', keys.notifications, record)
-  if message ~= '' then redis.call('HSET', keys.notified, message, id) end
-  redis.call('ZADD', keys.unread, id, id)
+  local function drop_what_is_too_much(keys, last, kept, oldest_kept)
+    for _ = 1, 2 do
+      local length, oldest = redis.call('LLEN', keys.notifications), redis.call('LINDEX', keys.notifications, -1)
+      local timestamp = string.match(oldest, '"timestamp": ?"(%d%d%d%d%-%d%d%-%d%d[^"]*)"')
+      if length <= kept and not (timestamp and timestamp < oldest_kept) then return end
+      drop_oldest(keys.notifications, keys.unread, keys.notified, last)
+    end
+  end
 
-  for _ = 1, 2 do
-    local length, oldest = redis.call('LLEN', keys.notifications), redis.call('LINDEX', keys.notifications, -1)
-    local timestamp = string.match(oldest, '"timestamp": ?"(%d%d%d%d%-%d%d%-%d%d[^"]*)"')
-    if length <= tonumber(kept) and not (timestamp and timestamp < oldest_kept) then break end
-    drop_oldest(keys.notifications, keys.unread, keys.notified, id)
+  local function handle(notification)
+    local receiver, tenure, message, record =
+      notification.receiver, notification.tenure, notification.message_id, notification.record
+    local keys, subscription = live_keys(receiver), nil
+    require_type(subscriptions, 'hash')
+    require_type(keys.notifications, 'list')
+    require_type(keys.counter, 'string')
+    require_type(keys.notified, 'hash')
+    require_type(keys.unread, 'zset')
+    require_type(outbox, 'stream')
+    local has_left = is_over(receiver, tenure)
+    if has_left then
+      keys = left_keys(receiver, tenure)
+      local to = redis.call('HGET', moved_key(receiver), tenure)
+      local is_known = message and redis.call('HEXISTS', keys.notified, message) == 1
+      if to and not is_known then return { 'left', to, '' } end
+      subscription = redis.call('HGET', departed_key(receiver), tenure)
+    else
+      settle(receiver, tenure, outbox)
+      subscription = redis.call('HGET', subscriptions, receiver)
+    end
+    if message and redis.call('HEXISTS', keys.notified, message) == 1 then return { 'repeated', '', '' } end
+    if subscription and is_unsubscribed(subscription) then return { 'unsubscribed', '', '' } end
+
+    local id = string.format('%.0f', redis.call('INCR', keys.counter))
+    record = string.sub(record, 1, -2) .. ',"id":"' .. id .. '"}'
+    redis.call('LPUSH', keys.notifications, record)
+    if message then redis.call('HSET', keys.notified, message, id) end
+    redis.call('ZADD', keys.unread, id, id)
+    drop_what_is_too_much(keys, id, notification.kept, notification.oldest_kept)
+    -- Whoever has the address now is shown nothing of it.
+    if has_left then
+      redis.call('HSETNX', departed_key(receiver), tenure, '-')
+      return { 'kept', '', '' }
+    end
+    local entry = record
+    if tenure ~= '' then entry = string.sub(record, 1, -2) .. ',"receiver_tenure":"' .. tenure .. '"}' end
+    return { 'stored', id, enqueue(outbox, entry, unpack(notification.origin)) }
   end
-  -- Whoever has the address now is shown nothing of it.
-  if has_left then
-    redis.call('HSETNX', departed_key(receiver), tenure, '-')
-    return { 'kept', '', '' }
-  end
-  local entry = record
-  if tenure ~= '' then entry = string.sub(record, 1, -2) .. ',"receiver_tenure":"' .. tenure .. '"}' end
-  return { 'stored', id, enqueue(KEYS[6], entry, unpack(ARGV, 7)) }
   `,
 );
 

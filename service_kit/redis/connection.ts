@@ -9,6 +9,7 @@ import type { Logger } from '../log.js';
 import { redisCommandSeconds, redisUp } from '../metrics.js';
 import { type SpanOptions, tracing } from '../tracing.js';
 import {
+  type BatchScript,
   defineScript,
   runScript,
   runScripts,
@@ -180,17 +181,29 @@ export class RedisConnection implements Component, VitalDependency {
    *   stored all the same, unless that was known before.
    */
   async run<Reply>(script: Script<Reply>, keys: string[], args: (string | number)[]): Promise<Reply> {
+    return script.reply.parse(await this.#run({ script, keys, args }));
+  }
+
+  /**
+   * Has a batch script handle an item. Those that are handled at the same time share a run.
+   *
+   * @throws as `run` does
+   */
+  async handle<Item, Outcome>(script: BatchScript<Item, Outcome>, item: Item): Promise<Outcome> {
+    return script.outcome.parse(await this.#run({ script, item: script.encode(item) }));
+  }
+
+  async #run(call: ScriptCall): Promise<unknown> {
+    const { script } = call;
     if (this.owner !== undefined && !this.#isOurs) throw redisUnavailable();
     if (script.acknowledges && this.#lacksReplicas) throw new TooFewReplicasError();
     const scripts = script.acknowledges ? this.#acknowledged : this.#scripts;
-    const call = { script, keys, args };
     const run = async () => measure(script.name, async () => scripts.run(call));
-    const reply = tracing?.isInSpan ? await tracing.trace(this.#spanOf(script), run) : await run();
-    return script.reply.parse(reply);
+    return tracing?.isInSpan ? tracing.trace(this.#spanOf(script), run) : run();
   }
 
   /** Without keys and arguments: they hold emails and contents. */
-  #spanOf(script: Script<unknown>): SpanOptions {
+  #spanOf(script: ScriptCall['script']): SpanOptions {
     return {
       name: `EVALSHA ${script.name}`,
       kind: 'client',

@@ -11,7 +11,7 @@ import type { RedisConnection } from './connection.js';
 import { defineScript } from './script.js';
 
 /** One consumer group whose one consumer stands for every replica: whoever claims an idle entry delivers it. */
-const GROUP = 'relay';
+const GROUP = 'deliveries';
 
 /** How long an entry is left to the process that wrote or claimed it. */
 const CLAIM_AFTER_IDLE_MS = 2_000;
@@ -20,28 +20,18 @@ const MAX_BACKOFF_MS = 10_000;
 const BATCH_SIZE = 256;
 
 /** Acknowledgements go out together: nothing waits for them, and an entry is left alone for longer than that. */
-const ACKNOWLEDGE_AFTER_MS = 20;
+const ACKNOWLEDGE_AFTER_MS = 50;
 
 /** How often an entry may be refused for good before it goes to the dead letters. */
 const MAX_REFUSALS = 5;
 
 /**
  * Lua for a script that stores something and enqueues what has to follow from it: `enqueue(stream, entry, ...)` writes
- * an entry, already claimed for the process that runs the script, and returns its id. What follows the entry are the fields that
- * {@link originFields} makes. The relays only look at what is claimed. A stream that is new, or that Redis has lost, has no group
- * yet.
+ * an entry and returns its id. What follows the entry are the fields that {@link originFields} makes.
  */
 export const enqueueLua = `
   local function enqueue(stream, entry, ...)
-    local id = redis.call('XADD', stream, '*', 'entry', entry, ...)
-    local function claim()
-      return redis.pcall('XCLAIM', stream, '${GROUP}', '${GROUP}', 0, id, 'FORCE', 'JUSTID', 'LASTID', id)
-    end
-    if claim().err then
-      redis.call('XGROUP', 'CREATE', stream, '${GROUP}', '0')
-      claim()
-    end
-    return id
+    return redis.call('XADD', stream, '*', 'entry', entry, ...)
   end
 `;
 
@@ -86,6 +76,7 @@ export class Outbox<Entry> implements Component {
   readonly events = new EventEmitter<OutboxEvents>();
   readonly #stopping = new AbortController();
   readonly #underWay = new Set<Promise<void>>();
+  readonly #soon: SoonDelivered<Entry>[] = [];
   readonly #refusals = new Map<string, number>();
   readonly #span: SpanOptions;
   #stateRead: Promise<OutboxState | undefined> | undefined;
@@ -154,17 +145,29 @@ export class Outbox<Entry> implements Component {
 
   /** The same for an entry that nobody waits for: first goes out what is being answered now. */
   deliverSoon(id: string, entry: Entry, requestId?: string): void {
-    setImmediate(() => void this.deliverNow(id, entry, requestId));
+    // All at once: between two callbacks of their own, the first would already go out alone.
+    if (this.#soon.length === 0) setImmediate(() => this.#deliverAllNow(this.#soon.splice(0)));
+    this.#soon.push({ id, entry, requestId, isRepeat: false, inItsTrace: tracing?.capture() });
+  }
+
+  #deliverAllNow(deliveries: SoonDelivered<Entry>[]): void {
+    for (const { inItsTrace, ...delivery } of deliveries) {
+      const deliver = () => this.#track(this.#attempt(delivery));
+      void (inItsTrace?.(deliver) ?? deliver());
+    }
   }
 
   /** As `deliverNow`, but resolves after `waitMs` at the latest, though the delivery goes on. */
   async deliverWithin(waitMs: number, id: string, entry: Entry, requestId?: string): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    const patience = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, waitMs);
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, waitMs);
+      const deliver = async () => {
+        await this.deliverNow(id, entry, requestId);
+        clearTimeout(timer);
+        resolve();
+      };
+      void deliver();
     });
-    await Promise.race([this.deliverNow(id, entry, requestId), patience]);
-    clearTimeout(timer);
   }
 
   async #relay(): Promise<void> {
@@ -274,9 +277,11 @@ export class Outbox<Entry> implements Component {
     this.events.emit('deadLettered');
   }
 
-  async #track(work: Promise<void>): Promise<void> {
+  #track(work: Promise<void>): Promise<void> {
     this.#underWay.add(work);
-    return work.finally(() => this.#underWay.delete(work));
+    const forget = () => this.#underWay.delete(work);
+    work.then(forget, forget);
+    return work;
   }
 }
 
@@ -289,6 +294,11 @@ interface Named {
 interface Delivery<Entry> extends Named {
   entry: Entry;
   isRepeat: boolean;
+}
+
+interface SoonDelivered<Entry> extends Delivery<Entry> {
+  /** Runs the delivery as a part of the trace that it comes from; undefined while nothing is traced. */
+  inItsTrace: Span['run'] | undefined;
 }
 
 const origin = z.object({ request_id: z.string().optional(), traceparent: z.string().optional() });
@@ -329,13 +339,35 @@ const entryText = z.string().transform((text, context): unknown => {
   }
 });
 
+/**
+ * Claims what nobody has worked on for a while: first what was claimed before, then what was not, in the order of the stream. All
+ * of that is behind the last that was: an id is when its entry was written, and none that is younger is claimed.
+ */
 const claimScript = defineScript(
   'claim',
   z.array(z.tuple([z.string(), z.array(z.string())])),
   `
-  if redis.call('EXISTS', KEYS[1]) == 0 then return {} end
-  redis.pcall('XGROUP', 'CREATE', KEYS[1], '${GROUP}', '0')
-  return redis.call('XAUTOCLAIM', KEYS[1], '${GROUP}', '${GROUP}', ARGV[1], '0', 'COUNT', ARGV[2])[2]
+  local stream, idle_ms, count = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2])
+  if redis.call('EXISTS', stream) == 0 then return {} end
+  redis.pcall('XGROUP', 'CREATE', stream, '${GROUP}', '0')
+  local claimed = redis.call('XAUTOCLAIM', stream, '${GROUP}', '${GROUP}', idle_ms, '0', 'COUNT', count)[2]
+  if #claimed == count then return claimed end
+
+  local last
+  for _, group in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
+    local is_ours = false
+    for index = 1, #group, 2 do
+      if group[index] == 'name' then is_ours = group[index + 1] == '${GROUP}' end
+      if is_ours and group[index] == 'last-delivered-id' then last = group[index + 1] end
+    end
+  end
+  local now = redis.call('TIME')
+  local until_ms = string.format('%.0f', now[1] * 1000 + math.floor(now[2] / 1000) - idle_ms)
+  for _, entry in ipairs(redis.call('XRANGE', stream, '(' .. last, until_ms, 'COUNT', count - #claimed)) do
+    redis.call('XCLAIM', stream, '${GROUP}', '${GROUP}', 0, entry[1], 'FORCE', 'JUSTID', 'LASTID', entry[1])
+    claimed[#claimed + 1] = entry
+  end
+  return claimed
   `,
 );
 

@@ -1,7 +1,7 @@
 import { Coalescer } from '@messaging/service_kit/coalescer';
 import type { RedisConnection } from '@messaging/service_kit/redis/connection';
 import { enqueueLua, originFields } from '@messaging/service_kit/redis/outbox';
-import { defineScript, requireTypesLua } from '@messaging/service_kit/redis/script';
+import { defineScript, encodeForLua, requireTypesLua } from '@messaging/service_kit/redis/script';
 import type { RequestContext } from '@messaging/service_kit/request';
 import { z } from 'zod';
 import { type Departure, departure } from '../domain/departure.js';
@@ -55,11 +55,7 @@ export class UserStore {
 
   /** Tells of each email whether an account has it, and which, in the same order. */
   async usersExist(emails: string[]): Promise<Existence[]> {
-    const tenures = await this.#connection.run(
-      usersExistScript,
-      [key.tenures, ...emails.map(key.user)],
-      emails,
-    );
+    const tenures = await this.#connection.run(usersExistScript, [], [encodeForLua(emails)]);
     return tenures.map((tenure) => ({ exists: tenure !== '', tenure: tenure || '0' }));
   }
 
@@ -233,9 +229,9 @@ const usersExistScript = defineScript(
   z.array(z.string()),
   `
   local tenures = {}
-  for index, email in ipairs(ARGV) do
-    local exists = redis.call('EXISTS', KEYS[index + 1]) == 1
-    tenures[index] = exists and (redis.call('HGET', KEYS[1], email) or '0') or ''
+  for index, email in ipairs(cjson.decode(ARGV[1])) do
+    local exists = redis.call('EXISTS', '${key.user('')}' .. email) == 1
+    tenures[index] = exists and (redis.call('HGET', '${key.tenures}', email) or '0') or ''
   end
   return tenures
   `,

@@ -1,0 +1,157 @@
+import { createLogger } from '@messaging/service_kit/log';
+import { RedisConnection } from '@messaging/service_kit/redis/connection';
+import { isRedisUnavailable } from '@messaging/service_kit/redis/errors';
+import { defineBatchScript, defineScript, requireTypesLua } from '@messaging/service_kit/redis/script';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { z } from 'zod';
+import { findFreePorts } from '../helpers/free-ports.js';
+import { SuiteRedis } from '../helpers/suite.js';
+import { waitFor } from '../helpers/wait-for.js';
+
+/** An entry of a list; its place in it is told. */
+interface Entry {
+  list: string;
+  text: string | undefined;
+}
+
+const append = defineBatchScript<Entry, [number, string]>(
+  'append',
+  z.tuple([z.number(), z.string()]),
+  `
+  ${requireTypesLua}
+  local function handle(entry)
+    require_type(entry.list, 'list')
+    return { redis.call('RPUSH', entry.list, entry.text or 'nothing'), entry.text or 'nothing' }
+  end
+  `,
+);
+const length = defineScript('length', z.number(), `return redis.call('LLEN', KEYS[1])`);
+
+let folder: string;
+let redis: SuiteRedis;
+let connection: RedisConnection;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'messaging-script-'));
+  const [port = 0] = await findFreePorts(1);
+  redis = new SuiteRedis(port, folder);
+  await redis.start();
+  const logger = await createLogger('tests', 'silent', 'json');
+  const { host } = redis;
+  const config = { host, port, username: undefined, password: undefined, hasTls: false, timeoutMs: 5_000 };
+  connection = new RedisConnection(config, 0, logger);
+  connection.start();
+  await waitFor(() => connection.isUp, { what: 'Redis is connected' });
+});
+
+afterAll(async () => {
+  await connection.stop();
+  await redis.stop();
+  await rm(folder, { recursive: true });
+});
+
+beforeEach(() => connection.client.flushdb());
+
+const add = (text: string | undefined, list = 'list') => connection.handle(append, { list, text });
+const runsOf = async (command: string) => {
+  const stats = await connection.client.info('commandstats');
+  return Number(new RegExp(`^cmdstat_${command}:calls=(\\d+)`, 'm').exec(stats)?.[1] ?? 0);
+};
+
+test('items of one turn share a run, in order, and each gets its own outcome', async () => {
+  await add('known');
+  await connection.client.config('RESETSTAT');
+  const outcomes = await Promise.all(['a', 'b', undefined].map(async (text) => add(text)));
+  expect(outcomes).toEqual([
+    [2, 'a'],
+    [3, 'b'],
+    [4, 'nothing'],
+  ]);
+  expect(await connection.client.lrange('list', 0, -1)).toEqual(['known', 'a', 'b', 'nothing']);
+  expect(await runsOf('evalsha')).toBe(1);
+});
+
+test('more items than one run handles share a round trip with other scripts, and none is lost or moved', async () => {
+  const texts = Array.from({ length: 300 }, (_, index) => `text ${index}`);
+  const [outcomes, before] = await Promise.all([
+    Promise.all(texts.map(async (text) => add(text))),
+    connection.run(length, ['other'], []),
+  ]);
+  expect(outcomes).toEqual(texts.map((text, index) => [index + 1, text]));
+  expect(before).toBe(0);
+  expect(await connection.client.lrange('list', 0, -1)).toEqual(texts);
+});
+
+test('an item that fails, fails alone', async () => {
+  await connection.client.set('taken', 'by a string');
+  const outcomes = await Promise.allSettled([add('a'), add('b', 'taken'), add('c')]);
+  expect(outcomes).toEqual([
+    { status: 'fulfilled', value: [1, 'a'] },
+    { status: 'rejected', reason: new Error('WRONGTYPE taken is a string, not a list') },
+    { status: 'fulfilled', value: [2, 'c'] },
+  ]);
+  expect(await connection.client.get('taken')).toBe('by a string');
+});
+
+test.each([
+  '',
+  '"',
+  '\\',
+  '\u0000',
+  '\ud800',
+  'é',
+  '👩‍👩‍👧‍👦',
+  '/',
+  '</script>',
+  '\u2028',
+  '%s',
+  'a'.repeat(100_000),
+])('any text comes through as it is, or as UTF-8 has it: %j', async (text) => {
+  const [place] = await add(text);
+  expect(place).toBe(1);
+  const stored = await connection.client.lindex('list', 0);
+  expect(stored).toBe(Buffer.from(text).toString());
+});
+
+test('a Redis that has lost its scripts is given them again', async () => {
+  await add('a');
+  await connection.client.script('FLUSH');
+  expect(await Promise.all([add('b'), connection.run(length, ['list'], []), add('c')])).toEqual([
+    [2, 'b'],
+    3,
+    [3, 'c'],
+  ]);
+  expect(await connection.client.lrange('list', 0, -1)).toEqual(['a', 'b', 'c']);
+});
+
+test('what Redis refuses in general is no fault of an item: nothing is written, and all are told that it is away', async () => {
+  await connection.client.config('SET', 'maxmemory', '1');
+  try {
+    const outcomes = await Promise.allSettled([add('a'), add('b')]);
+    for (const outcome of outcomes) {
+      expect(outcome.status === 'rejected' && isRedisUnavailable(outcome.reason)).toBe(true);
+    }
+  } finally {
+    await connection.client.config('SET', 'maxmemory', '0');
+  }
+  expect(await connection.client.exists('list')).toBe(0);
+});
+
+test('a run that was under way when Redis crashed is there as a whole, or not at all', async () => {
+  const texts = Array.from({ length: 64 }, (_, index) => `text ${index}`);
+  await connection.client.config('SET', 'appendfsync', 'no');
+  const lengths = new Set<number>();
+  for (let round = 0; round < 5; round++) {
+    const asked = Promise.allSettled(texts.map(async (text) => add(text, `crash ${round}`)));
+    setImmediate(() => void redis.kill());
+    await asked;
+    await waitFor(() => !connection.isUp, { what: 'the crash is noticed' });
+    await redis.start();
+    await waitFor(() => connection.isUp, { what: 'Redis is back' });
+    lengths.add(await connection.client.llen(`crash ${round}`));
+  }
+  for (const found of lengths) expect([0, texts.length]).toContain(found);
+});

@@ -2,6 +2,7 @@ import type { requestCallback } from '@grpc/grpc-js';
 import type { ProtoGrpcType } from '@messaging/proto_definitions/user';
 import type { CheckUsersExistResponse__Output } from '@messaging/proto_definitions/user_service/CheckUsersExistResponse';
 import type { UserServiceClient } from '@messaging/proto_definitions/user_service/UserService';
+import { MAX_BATCH_ITEMS } from '@messaging/service_kit/coalescer';
 import { MAX_EMAIL_LENGTH } from '@messaging/service_kit/email';
 import { Peer } from '@messaging/service_kit/grpc/peer';
 import { loadProto } from '@messaging/service_kit/grpc/proto';
@@ -17,28 +18,48 @@ export interface Existence {
   tenure: string;
 }
 
+/** Of a message's sender and its receiver. */
+type Parties<Of> = [sender: Of, receiver: Of];
+
 /** UserService, as MessageService needs it. */
 export class UserGateway {
   readonly peer: Peer<UserServiceClient>;
-  readonly #find: (email: string, context: RequestContext) => Promise<Existence>;
+  readonly #find: (parties: Parties<string>, context: RequestContext) => Promise<Parties<Existence>>;
 
   constructor(address: string, timeoutMs: number, logger: Logger) {
     this.peer = new Peer('UserService', address, timeoutMs, logger, UserService);
     this.#find = this.peer.coalesce({
       path: UserService.service.CheckUsersExist.path,
-      request: (emails: string[], origins) => ({ emails, with_tenures: true, ...origins }),
+      // Two of the batch's items each.
+      maxItems: MAX_BATCH_ITEMS / 2,
+      request: (messages: Parties<string>[], origins) => ({
+        emails: messages.flat(),
+        with_tenures: true,
+        ...origins,
+      }),
       unary: (request, options, callback: requestCallback<CheckUsersExistResponse__Output>) =>
         this.peer.client.CheckUsersExist(request, options, callback),
       stream: (options) => this.peer.client.CheckUsersExistStream(options),
-      results: ({ exists: found, tenures }) =>
-        found.map((exists, index) => ({ exists, tenure: tenures?.numbers[index] ?? '' })),
+      results: ({ exists: found, tenures }) => {
+        const existence = (position: number): Existence => ({
+          exists: found[position] ?? false,
+          tenure: tenures?.numbers[position] ?? '',
+        });
+        return Array.from({ length: found.length / 2 }, (_, index): Parties<Existence> => [
+          existence(2 * index),
+          existence(2 * index + 1),
+        ]);
+      },
     });
   }
 
-  /** Tells whether an account exists, and whose the address is. @throws {ServiceError} when UserService does not say. */
-  async find(email: string, context: RequestContext): Promise<Existence> {
-    // None is longer, and what is long would take the room of others in a batch.
-    if (email.length > MAX_EMAIL_LENGTH) return { exists: false, tenure: '' };
-    return this.#find(email, context);
+  /** Tells whether the accounts of both parties exist, and whose the addresses are. @throws {ServiceError} when UserService does not say. */
+  async findParties(sender: string, receiver: string, context: RequestContext): Promise<Parties<Existence>> {
+    return this.#find([askable(sender), askable(receiver)], context);
   }
+}
+
+/** No account's address is longer, and what is long would take the room of others in a batch. Nobody has the empty one. */
+function askable(email: string): string {
+  return email.length > MAX_EMAIL_LENGTH ? '' : email;
 }

@@ -9,7 +9,7 @@ import {
 import { checkDeadline, type RequestContext } from '@messaging/service_kit/request';
 import type { RateLimit } from '@messaging/service_kit/redis/rate-limits';
 import pLimit from 'p-limit';
-import type { Existence, UserGateway } from '../clients/user-gateway.js';
+import type { UserGateway } from '../clients/user-gateway.js';
 import type { AddOutcome, MessageStore } from '../store/message-store.js';
 import type { Conversation, MessageList, MessageRecord, NewMessage } from './message.js';
 import type { Notifier } from './notifier.js';
@@ -67,7 +67,7 @@ export class Messages {
     if (earlier) return this.#conclude(earlier, message, context);
     await this.sendLimit?.take(senderEmail);
 
-    const [sender, receiver] = await this.#find(senderEmail, receiverEmail, context);
+    const [sender, receiver] = await this.users.findParties(senderEmail, receiverEmail, context);
     if (!sender.exists) return { status: 'unknownSender' };
     if (!receiver.exists) return { status: 'unknownReceiver' };
 
@@ -205,16 +205,6 @@ export class Messages {
       after = slice.nextAfter;
       if (slice.stoppedBy !== 'count' || items.length === size) return { items, nextAfter: after };
     }
-  }
-
-  async #find(
-    senderEmail: string,
-    receiverEmail: string,
-    context: RequestContext,
-  ): Promise<[Existence, Existence]> {
-    const sender = this.users.find(senderEmail, context);
-    const receiver = senderEmail === receiverEmail ? sender : this.users.find(receiverEmail, context);
-    return Promise.all([sender, receiver]);
   }
 }
 

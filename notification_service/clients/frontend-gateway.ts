@@ -4,6 +4,7 @@ import type { EndWatchesResponse__Output } from '@messaging/proto_definitions/fr
 import type { FrontendServiceClient } from '@messaging/proto_definitions/frontend_service/FrontendService';
 import type { Notification } from '@messaging/proto_definitions/frontend_service/Notification';
 import type { ReceiveNotificationsResponse__Output } from '@messaging/proto_definitions/frontend_service/ReceiveNotificationsResponse';
+import { MAX_BATCH_ITEMS } from '@messaging/service_kit/coalescer';
 import { Peer } from '@messaging/service_kit/grpc/peer';
 import { loadProto } from '@messaging/service_kit/grpc/proto';
 import type { Logger } from '@messaging/service_kit/log';
@@ -21,6 +22,8 @@ export class FrontendGateway {
     this.peer = new Peer('FrontendService', address, timeoutMs, logger, FrontendService);
     this.#receive = this.peer.coalesce({
       path: FrontendService.service.ReceiveNotifications.path,
+      // Nobody waits for a push, so the fewer batches, the better.
+      itemsWorthABatch: MAX_BATCH_ITEMS,
       request: (notifications: Notification[], origins) => ({ notifications, ...origins }),
       unary: (request, options, callback: requestCallback<ReceiveNotificationsResponse__Output>) =>
         this.peer.client.ReceiveNotifications(request, options, callback),

@@ -69,6 +69,10 @@ const refusals = new Map<status, ErrorKind>(
 export interface BatchMethod<Item, Request, Reply, Result> {
   /** The unary method's path, by which it is traced. */
   path: string;
+  /** How many items share a batch at the most, where that is less than it takes otherwise. */
+  maxItems?: number;
+  /** So many items do not wait for the batch that is under way, where that is not as usual. */
+  itemsWorthABatch?: number;
   request: (items: Item[], origins: Origins) => Request;
   /** Passes all three to the method of the generated client. */
   unary: (request: Request, options: CallOptions, callback: requestCallback<Reply>) => void;
@@ -279,6 +283,8 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
     };
     const coalescer = new Coalescer<Asked<Item>, Result>({
       name: this.name,
+      ...(method.maxItems !== undefined && { maxItems: method.maxItems }),
+      ...(method.itemsWorthABatch !== undefined && { itemsWorthABatch: method.itemsWorthABatch }),
       send: async (items, deadline) => {
         try {
           return await ask(items, deadline);

@@ -42,15 +42,20 @@ export class InFlight {
     if (this.#count >= this.max)
       throw new ServiceError('tooMany', 'Too many requests at once; try again shortly');
     this.#count++;
-    let timer: NodeJS.Timeout | undefined;
-    const lateness = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(tooSlow()), context.deadline - Date.now());
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => reject(tooSlow()), context.deadline - Date.now());
+      const settle = async () => {
+        try {
+          resolve(await work());
+        } catch (error) {
+          reject(error);
+        } finally {
+          // What goes on after its deadline still counts.
+          this.#count--;
+          clearTimeout(timer);
+        }
+      };
+      void settle();
     });
-    // What goes on after its deadline still counts.
-    const counted = work().finally(() => {
-      this.#count--;
-      clearTimeout(timer);
-    });
-    return Promise.race([counted, lateness]);
   }
 }

@@ -10,6 +10,7 @@ import {
 } from '@grpc/grpc-js';
 import { z } from 'zod';
 import type { AccessControl, Credentials } from '../access/access-control.js';
+import type { ServiceName } from '../access/callers.js';
 import type { CallOrigin, ClientAddresses } from '../access/client-addresses.js';
 import type { AccessRule } from '../access/rules.js';
 import { MAX_BATCH_ITEMS } from '../coalescer.js';
@@ -183,7 +184,7 @@ export function createHandlerAdapters(
     rule: AccessRule<z.output<Schema>>,
     call: ServerUnaryCall<unknown, unknown> | ServerWritableStream<unknown, unknown>,
   ) => {
-    const caller = await access.identify(rule, credentialsOf(call));
+    const caller = await access.identify(rule, new CallCredentials(call));
     const input = parseInput(schema, call.request);
     access.check(rule, caller, input);
     return { caller, input };
@@ -223,7 +224,8 @@ export function createHandlerAdapters(
       isEnding = true;
       endWhenDone();
     };
-    const admit = async () => access.check(rule, await access.identify(rule, credentialsOf(call)), undefined);
+    const admit = async () =>
+      access.check(rule, await access.identify(rule, new CallCredentials(call)), undefined);
     const work = (job: Promise<unknown>) => {
       underWay++;
       void job.finally(() => {
@@ -338,22 +340,27 @@ const wholeBatch: WholeBatchAdapter = (field, schema, rule, handle) => [
   },
 ];
 
-function credentialsOf(
-  call: Pick<ServerUnaryCall<unknown, unknown>, 'metadata' | 'getAuthContext'>,
-): Credentials {
-  return {
-    authorization: call.metadata.get('authorization')[0]?.toString(),
-    // Looked up where it is needed: that takes longer than most of a call.
-    get certifiedService() {
-      const certificate = call.getAuthContext().sslPeerCertificate;
-      return certificate && findServiceNamed(new X509Certificate(certificate.raw));
-    },
-  };
+/** What a call shows of who makes it, looked up where it is needed: in the open mode nobody does. */
+class CallCredentials implements Credentials {
+  constructor(
+    private readonly call: Pick<ServerUnaryCall<unknown, unknown>, 'metadata' | 'getAuthContext'>,
+  ) {}
+
+  get authorization(): string | undefined {
+    return this.call.metadata.get('authorization')[0]?.toString();
+  }
+
+  /** Takes longer than most of a call. */
+  get certifiedService(): ServiceName | undefined {
+    const certificate = this.call.getAuthContext().sslPeerCertificate;
+    return certificate && findServiceNamed(new X509Certificate(certificate.raw));
+  }
 }
 
 function originOf(call: ServerUnaryCall<unknown, unknown>): CallOrigin {
+  const { authorization, certifiedService } = new CallCredentials(call);
   const forwardedFor = call.metadata.get('x-forwarded-for').join(',') || undefined;
-  return { ...credentialsOf(call), remoteAddress: withoutPort(call.getPeer()), forwardedFor };
+  return { authorization, certifiedService, remoteAddress: withoutPort(call.getPeer()), forwardedFor };
 }
 
 /** `127.0.0.1:50000` and `[::1]:50000`, as grpc-js writes them. */

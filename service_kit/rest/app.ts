@@ -2,7 +2,7 @@ import { TLSSocket } from 'node:tls';
 import express, { type Express, type Request, type RequestHandler, type Response } from 'express';
 import type { z } from 'zod';
 import type { AccessControl, Credentials } from '../access/access-control.js';
-import type { Caller as KnownCaller } from '../access/callers.js';
+import type { Caller as KnownCaller, ServiceName } from '../access/callers.js';
 import type { CallOrigin, ClientAddresses } from '../access/client-addresses.js';
 import { type AccessRule, onlyServices } from '../access/rules.js';
 import { ServiceError } from '../errors.js';
@@ -308,18 +308,24 @@ interface Admitted<Input extends z.ZodObject, Caller> {
   input: z.output<Input>;
 }
 
-function credentialsOf({ headers, socket }: Request): Credentials {
-  return {
-    authorization: headers.authorization,
-    get certifiedService() {
-      return socket instanceof TLSSocket ? findCertifiedService(socket) : undefined;
-    },
-  };
+/** What a request shows of who makes it, looked up where it is needed. */
+class RequestCredentials implements Credentials {
+  constructor(private readonly request: Request) {}
+
+  get authorization(): string | undefined {
+    return this.request.headers.authorization;
+  }
+
+  get certifiedService(): ServiceName | undefined {
+    const { socket } = this.request;
+    return socket instanceof TLSSocket ? findCertifiedService(socket) : undefined;
+  }
 }
 
 function originOf(request: Request): CallOrigin {
+  const { authorization, certifiedService } = new RequestCredentials(request);
   const forwardedFor = request.headers['x-forwarded-for']?.toString();
-  return { ...credentialsOf(request), remoteAddress: request.socket.remoteAddress, forwardedFor };
+  return { authorization, certifiedService, remoteAddress: request.socket.remoteAddress, forwardedFor };
 }
 
 async function identify(
@@ -328,7 +334,7 @@ async function identify(
   request: Request,
 ): Promise<KnownCaller | undefined> {
   try {
-    return await access.identify(rule, credentialsOf(request));
+    return await access.identify(rule, new RequestCredentials(request));
   } catch (error) {
     const isUnknown = error instanceof ServiceError && error.kind === 'unauthenticated';
     // https://www.rfc-editor.org/rfc/rfc6750#section-3

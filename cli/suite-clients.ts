@@ -12,16 +12,19 @@ import {
   readOperatorTls,
   readRedisConfig,
 } from '#scripts/suite';
-import { FrontendServiceClient } from './clients/frontend-service.js';
-import { MessageServiceClient } from './clients/message-service.js';
-import { NotificationServiceClient } from './clients/notification-service.js';
-import { RedisClient } from './clients/redis.js';
-import { UserServiceClient } from './clients/user-service.js';
+import type { FrontendServiceClient } from './clients/frontend-service.js';
+import type { MessageServiceClient } from './clients/message-service.js';
+import type { NotificationServiceClient } from './clients/notification-service.js';
+import type { RedisClient } from './clients/redis.js';
+import type { UserServiceClient } from './clients/user-service.js';
 
 /** How long one call may take. */
 export const TIMEOUT_MS = 5_000;
 
-/** The suite that a command is about, and clients of its parts, which end with the command. */
+/**
+ * The suite that a command is about, and clients of its parts, which end with the command. Each is loaded when it is asked for:
+ * most commands need one, and the others would take longer to load than the command to run.
+ */
 export class SuiteClients {
   readonly layout: Layout;
   readonly redisConfig: RedisConfig;
@@ -42,27 +45,32 @@ export class SuiteClients {
   }
 
   async userService(): Promise<UserServiceClient> {
-    return new UserServiceClient(addressOf('user_service_api', this.layout), TIMEOUT_MS, await this.#logger);
+    const { UserServiceClient: Client } = await import('./clients/user-service.js');
+    return new Client(addressOf('user_service_api', this.layout), TIMEOUT_MS, await this.#logger);
   }
 
   async messageService(): Promise<MessageServiceClient> {
+    const { MessageServiceClient: Client } = await import('./clients/message-service.js');
     const address = addressOf('message_service_grpc', this.layout);
-    return this.#keep(new MessageServiceClient(address, TIMEOUT_MS, await this.#logger));
+    return this.#keep(new Client(address, TIMEOUT_MS, await this.#logger));
   }
 
   async notificationService(): Promise<NotificationServiceClient> {
+    const { NotificationServiceClient: Client } = await import('./clients/notification-service.js');
     const address = addressOf('notification_service_grpc', this.layout);
-    return this.#keep(new NotificationServiceClient(address, TIMEOUT_MS, await this.#logger));
+    return this.#keep(new Client(address, TIMEOUT_MS, await this.#logger));
   }
 
   async frontendService(): Promise<FrontendServiceClient> {
+    const { FrontendServiceClient: Client } = await import('./clients/frontend-service.js');
     const address = addressOf('frontend_service_grpc', this.layout);
-    return this.#keep(new FrontendServiceClient(address, TIMEOUT_MS, await this.#logger));
+    return this.#keep(new Client(address, TIMEOUT_MS, await this.#logger));
   }
 
   /** @throws {CommandError} when Redis does not answer. */
   async redis(): Promise<RedisClient> {
-    return this.#keep(await RedisClient.connect(this.redisConfig));
+    const { RedisClient: Client } = await import('./clients/redis.js');
+    return this.#keep(await Client.connect(this.redisConfig));
   }
 
   stop(): void {

@@ -10,24 +10,10 @@ import { defineScript, runScript } from '@messaging/service_kit/redis/script';
 import { Redis } from 'ioredis';
 import { z } from 'zod';
 import { CommandError, exitCodes } from '../errors.js';
+import { type OutboxName, outboxes } from '../outboxes.js';
 import { oneLine } from '../output.js';
 
 const PAGE_SIZE = 500;
-
-/** The outboxes of the suite: where each is, and whose deliveries it holds. */
-export const outboxes = [
-  { stream: 'outbox:subscribe', database: 0, from: 'UserService', to: 'NotificationService' },
-  { stream: 'outbox:notify', database: 1, from: 'MessageService', to: 'NotificationService' },
-  { stream: 'outbox:push', database: 2, from: 'NotificationService', to: 'FrontendService' },
-  {
-    stream: 'outbox:departures',
-    database: 0,
-    from: 'UserService',
-    to: 'MessageService and NotificationService',
-  },
-] as const;
-
-export type OutboxName = (typeof outboxes)[number]['stream'];
 
 /** What was given up, by its id and why: what it holds is nobody's business at a terminal. */
 export interface DeadLetter {

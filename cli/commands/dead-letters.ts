@@ -1,7 +1,8 @@
 import { InvalidArgumentError, Option } from '@commander-js/extra-typings';
-import { type DeadLetter, type OutboxName, outboxes, type RedisClient } from '../clients/redis.js';
+import type { DeadLetter, RedisClient } from '../clients/redis.js';
 import type { Parent, Run } from '../command.js';
 import { CommandError } from '../errors.js';
+import { type OutboxName, outboxes } from '../outboxes.js';
 
 /** Adds `dead-letters list` and `dead-letters replay`. They need nothing but Redis. */
 export function addDeadLettersCommands(parent: Parent, run: Run): void {

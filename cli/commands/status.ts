@@ -1,11 +1,10 @@
 import { InvalidArgumentError } from '@commander-js/extra-typings';
 import { readGrpcHealth } from '@messaging/service_kit/grpc/probe';
-import { describeRedis } from '@messaging/service_kit/redis/connection';
 import { readReadiness } from '@messaging/service_kit/rest/probe';
 import { addressOf, type Layout, type SuiteProcess, suiteProcesses } from '#scripts/suite';
-import { outboxes } from '../clients/redis.js';
 import type { Parent, Run } from '../command.js';
 import { describeFailure, exitCodes } from '../errors.js';
+import { outboxes } from '../outboxes.js';
 import { oneLine, toTable } from '../output.js';
 import type { SuiteClients } from '../suite-clients.js';
 
@@ -93,6 +92,8 @@ async function probe(process: SuiteProcess, layout: Layout): Promise<ProcessStat
 }
 
 async function readRedis(suite: SuiteClients): Promise<RedisStatus> {
+  // Loaded by this command, as its client is: others ask nothing of Redis.
+  const { describeRedis } = await import('@messaging/service_kit/redis/connection');
   const address = describeRedis(suite.redisConfig);
   try {
     const redis = await suite.redis();

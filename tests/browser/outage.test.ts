@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { chromiumPath, expectHidden, expectShown, type Person, useBrowser } from '../helpers/browser.js';
 import { connect } from '../helpers/clients.js';
-import { type ProcessName, Suite } from '../helpers/suite.js';
+import { MESSAGE_CHAIN, type ProcessName, Suite } from '../helpers/suite.js';
 
 const reconnecting = ({ page }: Person) => page.getByRole('status').filter({ hasText: /reconnecting/i });
 
@@ -13,7 +13,10 @@ describe.skipIf(chromiumPath === undefined)('the page, while services are away',
   let bob: Person;
 
   beforeAll(async () => {
-    suite = await Suite.start({ environment: { PEER_TIMEOUT_MS: '1500' } });
+    suite = await Suite.start({
+      processes: [...MESSAGE_CHAIN, 'frontend_service_api'],
+      environment: { PEER_TIMEOUT_MS: '1500' },
+    });
     clients = connect(suite.addresses, suite.redis);
   });
 

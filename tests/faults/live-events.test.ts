@@ -4,7 +4,7 @@ import { type Account, connect, newEmail } from '../helpers/clients.js';
 import { expectRefusal } from '../helpers/expectations.js';
 import { EventStream, signIn } from '../helpers/inbox.js';
 import { restClient } from '../helpers/rest.js';
-import { Suite } from '../helpers/suite.js';
+import { MESSAGE_CHAIN, Suite } from '../helpers/suite.js';
 import { waitFor } from '../helpers/wait-for.js';
 
 let suite: Suite;
@@ -19,6 +19,7 @@ let streams: EventStream[] = [];
 
 beforeAll(async () => {
   suite = await Suite.start({
+    processes: [...MESSAGE_CHAIN, 'frontend_service_api'],
     replicas: { frontend_service_grpc: 2, frontend_service_api: 2 },
     environment: { PEER_TIMEOUT_MS: '1500' },
     processEnvironment: { frontend_service_api: { MAX_WATCHES: '4', MAX_WATCHES_PER_USER: '3' } },

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ROOT_FOLDER } from '../../scripts/dist/suite.js';
 import { connect } from '../helpers/clients.js';
 import { knownEmails, longText, text, tryMany } from '../helpers/fuzz.js';
-import { Suite } from '../helpers/suite.js';
+import { MESSAGE_CHAIN, Suite } from '../helpers/suite.js';
 
 const TIMEOUT_MS = 30_000;
 /** What a caller's input must never lead to. */
@@ -16,7 +16,7 @@ let suite: Suite;
 let clients: ReturnType<typeof connect>;
 
 beforeAll(async () => {
-  suite = await Suite.start();
+  suite = await Suite.start({ processes: MESSAGE_CHAIN });
   clients = connect(suite.addresses, suite.redis);
   await suite.waitUntilReady();
   for (const email of knownEmails) {

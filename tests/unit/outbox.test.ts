@@ -105,7 +105,7 @@ test('the relay itself tries an entry again and again while the receiver is away
 
 test('an entry is left to the process that wrote it for two seconds', async () => {
   const [seconds = 0] = await connection.client.time();
-  const young = `${(Number(seconds) + 60) * 1_000}-0`;
+  const young = `${(seconds + 60) * 1_000}-0`;
   await enqueue(JSON.stringify({ name: 'first' }));
   await connection.client.xadd(stream, young, 'entry', JSON.stringify({ name: 'young' }));
   outbox.start();

@@ -8,15 +8,8 @@ import { redisUnavailable } from '../errors.js';
 import type { Logger } from '../log.js';
 import { redisCommandSeconds, redisUp } from '../metrics.js';
 import { type SpanOptions, tracing } from '../tracing.js';
-import {
-  type BatchScript,
-  defineScript,
-  runScript,
-  runScripts,
-  type Script,
-  type ScriptCall,
-  TooFewReplicasError,
-} from './script.js';
+import { runScripts, TooFewReplicasError } from './run-scripts.js';
+import { type BatchScript, defineScript, runScript, type Script, type ScriptCall } from './script.js';
 
 /** Where Redis is and how it lets one in, as ioredis wants to know it. */
 export function redisOptions(config: RedisConfig) {

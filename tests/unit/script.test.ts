@@ -85,6 +85,15 @@ test('more items than one run handles share a round trip with other scripts, and
   expect(await connection.client.lrange('list', 0, -1)).toEqual(texts);
 });
 
+test('long items share a run until it is long enough', async () => {
+  await add('known');
+  await connection.client.config('RESETSTAT');
+  const texts = ['a', 'b', 'c', 'd', 'e'].map((letter) => letter.repeat(400_000));
+  await Promise.all(texts.map(async (text) => add(text)));
+  expect(await connection.client.lrange('list', 1, -1)).toEqual(texts);
+  expect(await runsOf('evalsha')).toBe(2);
+});
+
 test('an item that fails, fails alone', async () => {
   await connection.client.set('taken', 'by a string');
   const outcomes = await Promise.allSettled([add('a'), add('b', 'taken'), add('c')]);

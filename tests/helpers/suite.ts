@@ -1,6 +1,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { Client } from '@grpc/grpc-js';
+import { channelCredentials } from '@messaging/service_kit/grpc/credentials';
 import { loadCertificates } from '@messaging/service_kit/tls/certificates';
 import { LocalRedis } from '../../scripts/dist/redis-server.js';
 import {
@@ -168,10 +171,7 @@ export class Suite {
       await Promise.all(
         all.map(({ name, running, address }) =>
           Promise.race([
-            waitFor(() => isHealthy(findProcess(name), address), {
-              what: `${name} is healthy`,
-              timeoutMs,
-            }),
+            waitUntilServing(name, address, timeoutMs),
             running.exited.then(({ code, signal }) => {
               throw new Error(`${name} exited (${signal ?? code})`);
             }),
@@ -298,6 +298,20 @@ export class SuiteRedis {
   async stop(): Promise<void> {
     this.resume();
     await this.#server.stop();
+  }
+}
+
+async function waitUntilServing(name: ProcessName, address: string, timeoutMs: number): Promise<void> {
+  const process = findProcess(name);
+  await waitFor(() => isHealthy(process, address), { what: `${name} is healthy`, timeoutMs });
+  if (process.door !== 'grpc') return;
+  // All channels to an address share a connection: a test that called while it was down would otherwise have to wait itself.
+  const { credentials, options } = channelCredentials(process.service);
+  const client = new Client(address, credentials, options);
+  try {
+    await promisify(client.waitForReady.bind(client))(Date.now() + timeoutMs);
+  } finally {
+    client.close();
   }
 }
 

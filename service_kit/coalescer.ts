@@ -44,8 +44,8 @@ interface Waiting<Item, Result> {
 }
 
 /**
- * Makes one batch of what is asked at the same time. A lone item goes out at once, as soon as the code that asked
- * has run: no timer holds it back. What is asked while a batch is under way goes out together as soon as it is answered,
+ * Makes one batch of what is asked at the same time. A lone item goes out at once, as soon as what has arrived by then
+ * is read: no timer holds it back. What is asked while a batch is under way goes out together as soon as it is answered,
  * or slow, or as soon as there is enough for a batch of its own. Nothing is kept: no answer outlives its batch.
  */
 export class Coalescer<Item, Result> {
@@ -84,8 +84,8 @@ export class Coalescer<Item, Result> {
       this.#waiting.push({ item, deadline, resolve, reject, inItsTrace: tracing?.capture() });
       if (this.#isScheduled) return;
       this.#isScheduled = true;
-      // After everything that is asked in the same turn, before any input or output.
-      process.nextTick(() => {
+      // After everything that has arrived by now, from whatever connection.
+      setImmediate(() => {
         this.#isScheduled = false;
         this.#dispatch();
       });

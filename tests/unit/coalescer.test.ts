@@ -42,8 +42,8 @@ function create(options: Partial<CoalescerOptions<string, string>> = {}) {
   return { receiver, ask: (item: string, deadline?: number) => coalescer.run(item, deadline) };
 }
 
-/** Until the code that runs now has run: no timer, no input or output. */
-const turn = () => new Promise<void>((resolve) => process.nextTick(resolve));
+/** Until what runs now has run, and what has arrived by now is read: no timer. */
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 /** Until what follows from an answer has happened. */
 const answered = () => new Promise<void>((resolve) => setImmediate(resolve));
 
@@ -54,6 +54,16 @@ test('a lone item goes out in the same turn', async () => {
   expect(receiver.items).toEqual([['a']]);
   receiver.batches[0]?.answer();
   expect(await answer).toBe('a done');
+});
+
+test('what is asked by the next callback, before anything new has arrived, goes out with it', async () => {
+  const { receiver, ask } = create();
+  const answers = [ask('a')];
+  process.nextTick(() => answers.push(ask('b')));
+  await turn();
+  expect(receiver.items).toEqual([['a', 'b']]);
+  receiver.batches[0]?.answer();
+  expect(await Promise.all(answers)).toEqual(['a done', 'b done']);
 });
 
 test('what is asked in one turn goes out together, in order, and each gets its own answer', async () => {

@@ -76,7 +76,6 @@ export class Outbox<Entry> implements Component {
   readonly events = new EventEmitter<OutboxEvents>();
   readonly #stopping = new AbortController();
   readonly #underWay = new Set<Promise<void>>();
-  readonly #soon: SoonDelivered<Entry>[] = [];
   readonly #refusals = new Map<string, number>();
   readonly #span: SpanOptions;
   #stateRead: Promise<OutboxState | undefined> | undefined;
@@ -145,16 +144,7 @@ export class Outbox<Entry> implements Component {
 
   /** The same for an entry that nobody waits for: first goes out what is being answered now. */
   deliverSoon(id: string, entry: Entry, requestId?: string): void {
-    // All at once: between two callbacks of their own, the first would already go out alone.
-    if (this.#soon.length === 0) setImmediate(() => this.#deliverAllNow(this.#soon.splice(0)));
-    this.#soon.push({ id, entry, requestId, isRepeat: false, inItsTrace: tracing?.capture() });
-  }
-
-  #deliverAllNow(deliveries: SoonDelivered<Entry>[]): void {
-    for (const { inItsTrace, ...delivery } of deliveries) {
-      const deliver = () => this.#track(this.#attempt(delivery));
-      void (inItsTrace?.(deliver) ?? deliver());
-    }
+    setImmediate(() => void this.deliverNow(id, entry, requestId));
   }
 
   /** As `deliverNow`, but resolves after `waitMs` at the latest, though the delivery goes on. */
@@ -294,11 +284,6 @@ interface Named {
 interface Delivery<Entry> extends Named {
   entry: Entry;
   isRepeat: boolean;
-}
-
-interface SoonDelivered<Entry> extends Delivery<Entry> {
-  /** Runs the delivery as a part of the trace that it comes from; undefined while nothing is traced. */
-  inItsTrace: Span['run'] | undefined;
 }
 
 const origin = z.object({ request_id: z.string().optional(), traceparent: z.string().optional() });

@@ -43,7 +43,8 @@ export function defineScript<Reply>(
  * returns the item's outcome, or fails before its first write: then its item fails alone. Nothing else comes in between the
  * items of a run, and after a crash of Redis all of a run is there, or nothing.
  *
- * @param lua defines `handle`; an item comes as its JSON says, but that what is undefined is missing
+ * @param lua defines `handle`; an item comes as its JSON says, but that what is undefined is missing. An outcome must not be an
+ *   empty table, which could be a list as well as an object
  */
 export function defineBatchScript<Item, Outcome>(
   name: string,

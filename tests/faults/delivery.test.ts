@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { enqueueLua } from '@messaging/service_kit/redis/outbox';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { connect } from '../helpers/clients.js';
+import { watchHealth } from '../helpers/health.js';
 import { MESSAGE_CHAIN, Suite } from '../helpers/suite.js';
 import { isSubset, shownNotifications, Traffic } from '../helpers/traffic.js';
 import { waitFor } from '../helpers/wait-for.js';
@@ -76,12 +76,21 @@ test('Redis is killed and started again', async () => {
   await expectAllShown();
 }, 120_000);
 
-test('Redis hangs for 5 s and goes on', async () => {
+test('Redis hangs until all that use it have given it up, and goes on', async () => {
   await traffic.waitForMore(150);
+  const watches = (['user', 'message', 'notification'] as const).map((name) =>
+    watchHealth(clients.channel(`${name}_service_grpc`), ''),
+  );
   suite.redis.pause();
-  // The time that the fault lasts: longer than any command may take.
-  await sleep(5_000);
+  for (const { statuses } of watches) {
+    await waitFor(() => statuses.at(-1) === 'NOT_SERVING', {
+      what: 'a service says that Redis is away',
+      timeoutMs: 20_000,
+    });
+  }
+  await traffic.waitForRefusal();
   suite.redis.resume();
+  for (const watch of watches) watch.cancel();
   await traffic.waitForMore(150);
   await traffic.expectNothingLost();
   await expectAllShown();

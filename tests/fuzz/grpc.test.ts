@@ -68,7 +68,7 @@ function bytesOf(field: protobuf.Field): fc.Arbitrary<Buffer> {
   }
 }
 
-/** Bytes of a message: any of its fields, once or more often, and others that it does not have. */
+/** Bytes of a message: fields that it has, each once, twice or not at all, and others that it does not have. */
 function messageOf({ fieldsArray }: protobuf.Type): fc.Arbitrary<Buffer> {
   const unknown = fc.nat({ max: 10_000 }).map((value) =>
     Buffer.from(

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { Coalescer } from '@messaging/service_kit/coalescer';
 import { ServiceError } from '@messaging/service_kit/errors';
 import { createLogger } from '@messaging/service_kit/log';
 import { RedisConnection } from '@messaging/service_kit/redis/connection';
@@ -104,14 +105,35 @@ test('the relay itself tries an entry again and again while the receiver is away
 });
 
 test('an entry is left to the process that wrote it for two seconds', async () => {
-  const [seconds = 0] = await connection.client.time();
-  const young = `${(seconds + 60) * 1_000}-0`;
-  await enqueue(JSON.stringify({ name: 'first' }));
-  await connection.client.xadd(stream, young, 'entry', JSON.stringify({ name: 'young' }));
+  let startedAfterMs = 0;
+  // An id begins with when its entry was written, by the clock of Redis, which is this machine's.
+  const id = await enqueue(JSON.stringify({ name: 'left' }));
+  receive = () => (startedAfterMs = Date.now() - Number.parseInt(id));
   outbox.start();
-  await waitFor(() => delivered.length > 0, { what: 'the older entry is delivered', timeoutMs: 20_000 });
-  await waitFor(async () => (await waiting()) === 1, { what: 'it is acknowledged' });
-  expect(delivered).toEqual([{ name: 'first' }]);
+  await waitUntilEmpty();
+  expect(startedAfterMs).toBeGreaterThanOrEqual(2_000);
+});
+
+test('deliveries that nobody waits for go out together, though each is one of its own', async () => {
+  const batches: string[][] = [];
+  const receiver = new Coalescer<string, undefined>({
+    name: 'the receiver',
+    send: async (names) => {
+      batches.push(names);
+      return names.map(() => ({ status: 'fulfilled', value: undefined }));
+    },
+  });
+  const sharing = new Outbox(connection, logger, {
+    stream,
+    entry: entrySchema,
+    deliver: async ({ name }) => receiver.run(name),
+  });
+  const names = ['a', 'b', 'c'];
+  const ids = await Promise.all(names.map(async (name) => enqueue(JSON.stringify({ name }))));
+  for (const [index, name] of names.entries()) sharing.deliverSoon(ids[index] ?? '', { name });
+  await waitUntilEmpty();
+  await sharing.stop(5_000);
+  expect(batches).toEqual([names]);
 });
 
 test('entries that come while others are tried again are delivered behind them, each once', async () => {

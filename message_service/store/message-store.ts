@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { RedisConnection } from '@messaging/service_kit/redis/connection';
-import { enqueueLua, originFields } from '@messaging/service_kit/redis/outbox';
+import { enqueueLua, originText } from '@messaging/service_kit/redis/outbox';
 import { defineBatchScript, defineScript, requireTypesLua } from '@messaging/service_kit/redis/script';
 import type { RequestContext } from '@messaging/service_kit/request';
 import { z } from 'zod';
@@ -87,10 +87,11 @@ export class MessageStore {
       sender_tenure: tenures.sender,
       receiver_tenure: tenures.receiver,
       timestamp,
-      record: JSON.stringify({ ...parties, content, timestamp }),
-      entry: JSON.stringify({ ...parties, receiver_tenure: tenures.receiver || undefined }),
-      origin: originFields(context),
-      ...(requestId !== undefined && { request_id: requestId, fingerprint: fingerprint(message) }),
+      record: afterId({ ...parties, content, timestamp }),
+      entry: afterId({ ...parties, receiver_tenure: tenures.receiver || undefined }),
+      origin: originText(context),
+      request_id: requestId ?? '',
+      fingerprint: requestId === undefined ? '' : fingerprint(message),
     });
     return result === 'stored' || result === 'repeated' ? { result, messageId, entryId } : { result };
   }
@@ -245,6 +246,11 @@ export class MessageStore {
   }
 }
 
+/** The JSON of what has its id before it: that is only known once it is stored. */
+function afterId(rest: Record<string, string | undefined>): string {
+  return `,${JSON.stringify(rest).slice(1)}`;
+}
+
 /** Tells messages of one sender apart. */
 function fingerprint({ receiverEmail, content }: NewMessage): string {
   return createHash('sha256')
@@ -258,24 +264,24 @@ const addReply = z.tuple([
   z.string(),
 ]);
 
-/** A message as the script is given it. What belongs to a request that has an id is missing where it has none. */
-interface AddedMessage {
-  sender: string;
-  receiver: string;
-  sender_tenure: string;
-  receiver_tenure: string;
-  timestamp: string;
-  /** The message's JSON, but for its id. */
-  record: string;
-  /** The outbox entry's JSON, but for the message's id. */
-  entry: string;
-  origin: string[];
-  request_id?: string;
-  fingerprint?: string;
-}
-
-const addMessageScript = defineBatchScript<AddedMessage, z.output<typeof addReply>>(
+/**
+ * `record` and `entry` are the JSON of the message and of its outbox entry, after their ids. What belongs to a request that has
+ * an id is empty where it has none.
+ */
+const addMessageScript = defineBatchScript(
   'addMessage',
+  [
+    'sender',
+    'receiver',
+    'sender_tenure',
+    'receiver_tenure',
+    'timestamp',
+    'record',
+    'entry',
+    'origin',
+    'request_id',
+    'fingerprint',
+  ],
   addReply,
   `
   ${enqueueLua}
@@ -304,7 +310,7 @@ const addMessageScript = defineBatchScript<AddedMessage, z.output<typeof addRepl
     redis.call('EXPIRE', requests, ${REQUEST_TTL_SECONDS})
   end
   local function handle(message)
-    local sender, receiver, request_id = message.sender, message.receiver, message.request_id
+    local sender, receiver, has_id = message.sender, message.receiver, message.request_id ~= ''
     local sends, receives = live_keys(sender), live_keys(receiver)
     local direction, thread = direction_of(sender, receiver), thread_of(sender, receiver)
     for _, keys in ipairs({ sends, receives }) do
@@ -315,16 +321,16 @@ const addMessageScript = defineBatchScript<AddedMessage, z.output<typeof addRepl
     require_type(thread, 'zset')
     require_type(outbox, 'stream')
     require_type(counter, 'string')
-    if request_id then require_type(sends.requests, 'zset') end
+    if has_id then require_type(sends.requests, 'zset') end
     local so_far = redis.call('HMGET', direction, 'message_count', 'last_message_id')
     local count, last = tonumber(so_far[1] or 0), tonumber(so_far[2] or 0) or 0
     if not count then error({ err = 'ERR message_count of ' .. direction .. ' is not a number' }) end
 
     local are_known = is_known(sender, message.sender_tenure, last) and is_known(receiver, message.receiver_tenure, last)
-    if not are_known or request_id then
+    if not are_known or has_id then
       if is_over(sender, message.sender_tenure) then return { 'unknownSender', '', '' } end
       if is_over(receiver, message.receiver_tenure) then return { 'unknownReceiver', '', '' } end
-      local earlier = request_id and find_repeat(message)
+      local earlier = has_id and find_repeat(message)
       if earlier then return earlier end
       local last_id = redis.call('GET', counter) or '0'
       settle(sender, message.sender_tenure, last_id)
@@ -337,7 +343,7 @@ const addMessageScript = defineBatchScript<AddedMessage, z.output<typeof addRepl
     local id
     repeat
       id = plain(redis.call('INCR', counter))
-    until redis.call('SET', message_key(id), '{"id":' .. id .. ',' .. string.sub(message.record, 2), 'NX')
+    until redis.call('SET', message_key(id), '{"id":' .. id .. message.record, 'NX')
 
     redis.call('HSET', direction, 'last_message_id', id, 'last_timestamp', message.timestamp, 'message_count', count + 1)
     redis.call('SADD', sends.partners, receiver)
@@ -347,9 +353,9 @@ const addMessageScript = defineBatchScript<AddedMessage, z.output<typeof addRepl
     redis.call('ZADD', sends.mailbox, id, id)
     redis.call('ZADD', receives.mailbox, id, id)
     redis.call('ZADD', thread, id, id)
-    if request_id then remember(message, id) end
-    local entry = '{"message_id":"' .. id .. '",' .. string.sub(message.entry, 2)
-    return { 'stored', id, enqueue(outbox, entry, unpack(message.origin)) }
+    if has_id then remember(message, id) end
+    local entry = '{"message_id":"' .. id .. '"' .. message.entry
+    return { 'stored', id, enqueue(outbox, entry, fields_of(message.origin)) }
   end
   `,
 );

@@ -1,5 +1,5 @@
 import type { RedisConnection } from '@messaging/service_kit/redis/connection';
-import { enqueueLua, originFields } from '@messaging/service_kit/redis/outbox';
+import { enqueueLua, originText } from '@messaging/service_kit/redis/outbox';
 import { defineBatchScript, defineScript, requireTypesLua } from '@messaging/service_kit/redis/script';
 import type { RequestContext } from '@messaging/service_kit/request';
 import { z } from 'zod';
@@ -83,11 +83,11 @@ export class NotificationStore {
     const [result, id, entryId] = await this.#connection.handle(addUnlessUnsubscribedScript, {
       receiver: notification.receiver_email,
       tenure,
-      message_id: notification.message_id,
-      record: JSON.stringify(notification),
-      kept: this.#retention.notificationsKept,
+      message_id: notification.message_id ?? '',
+      record: JSON.stringify(notification).slice(0, -1),
+      kept: String(this.#retention.notificationsKept),
       oldest_kept: this.#oldestKept(),
-      origin: originFields(context),
+      origin: originText(context),
     });
     switch (result) {
       case 'stored':
@@ -250,26 +250,16 @@ const dropOldestLua = `
   end
 `;
 
-/** A notification as the script is given it. */
-interface AddedNotification {
-  receiver: string;
-  tenure: string;
-  message_id: string | undefined;
-  /** The notification's JSON, but for its id. */
-  record: string;
-  kept: number;
-  oldest_kept: string;
-  origin: string[];
-}
-
 const addReply = z.tuple([
   z.enum(['stored', 'repeated', 'unsubscribed', 'left', 'kept']),
   z.string(),
   z.string(),
 ]);
 
-const addUnlessUnsubscribedScript = defineBatchScript<AddedNotification, z.output<typeof addReply>>(
+/** `record` is the notification's JSON, up to its id; `message_id` is empty where it is of no message. */
+const addUnlessUnsubscribedScript = defineBatchScript(
   'addUnlessUnsubscribed',
+  ['receiver', 'tenure', 'message_id', 'record', 'kept', 'oldest_kept', 'origin'],
   addReply,
   `
   ${enqueueLua}
@@ -278,9 +268,9 @@ const addUnlessUnsubscribedScript = defineBatchScript<AddedNotification, z.outpu
   ${dropOldestLua}
   local subscriptions, outbox = '${key.subscriptions}', '${PUSH_STREAM}'
 
-  local function drop_what_is_too_much(keys, last, kept, oldest_kept)
-    for _ = 1, 2 do
-      local length, oldest = redis.call('LLEN', keys.notifications), redis.call('LINDEX', keys.notifications, -1)
+  local function drop_what_is_too_much(keys, last, length, kept, oldest_kept)
+    for length = length, length - 1, -1 do
+      local oldest = redis.call('LINDEX', keys.notifications, -1)
       local timestamp = string.match(oldest, '"timestamp": ?"(%d%d%d%d%-%d%d%-%d%d[^"]*)"')
       if length <= kept and not (timestamp and timestamp < oldest_kept) then return end
       drop_oldest(keys.notifications, keys.unread, keys.notified, last)
@@ -288,8 +278,7 @@ const addUnlessUnsubscribedScript = defineBatchScript<AddedNotification, z.outpu
   end
 
   local function handle(notification)
-    local receiver, tenure, message, record =
-      notification.receiver, notification.tenure, notification.message_id, notification.record
+    local receiver, tenure, message = notification.receiver, notification.tenure, notification.message_id
     local keys, subscription = live_keys(receiver), nil
     require_type(subscriptions, 'hash')
     require_type(keys.notifications, 'list')
@@ -297,34 +286,32 @@ const addUnlessUnsubscribedScript = defineBatchScript<AddedNotification, z.outpu
     require_type(keys.notified, 'hash')
     require_type(keys.unread, 'zset')
     require_type(outbox, 'stream')
-    local has_left = is_over(receiver, tenure)
+    local has_left = not settle(receiver, tenure, outbox)
     if has_left then
       keys = left_keys(receiver, tenure)
       local to = redis.call('HGET', moved_key(receiver), tenure)
-      local is_known = message and redis.call('HEXISTS', keys.notified, message) == 1
+      local is_known = message ~= '' and redis.call('HEXISTS', keys.notified, message) == 1
       if to and not is_known then return { 'left', to, '' } end
       subscription = redis.call('HGET', departed_key(receiver), tenure)
     else
-      settle(receiver, tenure, outbox)
       subscription = redis.call('HGET', subscriptions, receiver)
     end
-    if message and redis.call('HEXISTS', keys.notified, message) == 1 then return { 'repeated', '', '' } end
+    if message ~= '' and redis.call('HEXISTS', keys.notified, message) == 1 then return { 'repeated', '', '' } end
     if subscription and is_unsubscribed(subscription) then return { 'unsubscribed', '', '' } end
 
     local id = string.format('%.0f', redis.call('INCR', keys.counter))
-    record = string.sub(record, 1, -2) .. ',"id":"' .. id .. '"}'
-    redis.call('LPUSH', keys.notifications, record)
-    if message then redis.call('HSET', keys.notified, message, id) end
+    local record = notification.record .. ',"id":"' .. id .. '"'
+    local length = redis.call('LPUSH', keys.notifications, record .. '}')
+    if message ~= '' then redis.call('HSET', keys.notified, message, id) end
     redis.call('ZADD', keys.unread, id, id)
-    drop_what_is_too_much(keys, id, notification.kept, notification.oldest_kept)
+    drop_what_is_too_much(keys, id, length, tonumber(notification.kept), notification.oldest_kept)
     -- Whoever has the address now is shown nothing of it.
     if has_left then
       redis.call('HSETNX', departed_key(receiver), tenure, '-')
       return { 'kept', '', '' }
     end
-    local entry = record
-    if tenure ~= '' then entry = string.sub(record, 1, -2) .. ',"receiver_tenure":"' .. tenure .. '"}' end
-    return { 'stored', id, enqueue(outbox, entry, unpack(notification.origin)) }
+    local entry = record .. (tenure == '' and '}' or ',"receiver_tenure":"' .. tenure .. '"}')
+    return { 'stored', id, enqueue(outbox, entry, fields_of(notification.origin)) }
   end
   `,
 );
@@ -451,8 +438,7 @@ const setSubscriptionScript = defineScript(
   ${tenureLua}
   require_types({ 'hash', 'stream', 'string' })
   local email, subscription, tenure = unpack(ARGV)
-  if is_over(email, tenure) then return 0 end
-  settle(email, tenure, KEYS[2])
+  if not settle(email, tenure, KEYS[2]) then return 0 end
   return redis.call('HSET', KEYS[1], email, subscription)
   `,
 );

@@ -13,8 +13,8 @@ const LEFT_SECONDS = 7 * 24 * 60 * 60;
  * belongs to the tenure that its `occupant` key names, until that is told of a newer one. What the older one has is then renamed,
  * at once, so that whoever comes sees nothing of it, and it can follow or go bit by bit.
  *
- * - `is_over(email, tenure)`: whether that tenure has ended
- * - `settle(email, tenure, outbox)`: makes it the one that what is stored belongs to, and ends the watches of an older one
+ * - `settle(email, tenure, outbox)`: makes it the one that what is stored belongs to, and ends the watches of an older one; false
+ *   where that tenure has ended itself
  */
 export const tenureLua = `
   local function occupant_key(email) return ${name(key.occupant)} end
@@ -34,10 +34,6 @@ export const tenureLua = `
     return keys
   end
   local function occupant_of(email) return tonumber(redis.call('GET', occupant_key(email)) or nil) end
-  local function is_over(email, tenure)
-    local occupant = occupant_of(email)
-    return tenure ~= '' and occupant and tonumber(tenure) < occupant
-  end
   local function clear_out(email, tenure, outbox)
     local left = left_keys(email, tenure)
     local subscription = redis.call('HGET', '${key.subscriptions}', email)
@@ -52,10 +48,12 @@ export const tenureLua = `
     return enqueue(outbox, cjson.encode({ ends_watches_of = email }))
   end
   local function settle(email, tenure, outbox)
+    if tenure == '' then return true end
     local occupant = occupant_of(email)
-    if tenure == '' or (occupant and tonumber(tenure) <= occupant) then return end
+    if occupant and tonumber(tenure) <= occupant then return tonumber(tenure) == occupant end
     if occupant then clear_out(email, string.format('%.0f', occupant), outbox) end
     redis.call('SET', occupant_key(email), tenure)
+    return true
   end
   local function leave(email, tenure, departure, outbox)
     local occupant = occupant_of(email)
@@ -68,13 +66,9 @@ export const tenureLua = `
     return is_json and type(known) == 'table' and not known.subscribed
   end
   local function destination(email, tenure, outbox)
-    local occupant = occupant_of(email)
-    if occupant and occupant > tonumber(tenure) then
-      redis.call('HSETNX', departed_key(email), tenure, '-')
-      return left_keys(email, tenure), true
-    end
-    settle(email, tenure, outbox)
-    return live_keys(email), false
+    if settle(email, tenure, outbox) then return live_keys(email), false end
+    redis.call('HSETNX', departed_key(email), tenure, '-')
+    return left_keys(email, tenure), true
   end
   -- From now on, what is meant for whoever had the address is for the new one; with none, it is dropped.
   local function note_move(email, tenure, departure, to, outbox, subscribed, unsubscribed)

@@ -182,8 +182,12 @@ export class RedisConnection implements Component, VitalDependency {
    *
    * @throws as `run` does
    */
-  async handle<Item, Outcome>(script: BatchScript<Item, Outcome>, item: Item): Promise<Outcome> {
-    return script.outcome.parse(await this.#run({ script, item: script.encode(item) }));
+  async handle<Field extends string, Outcome>(
+    script: BatchScript<Field, Outcome>,
+    item: Record<Field, string>,
+  ): Promise<Outcome> {
+    const texts = script.fields.map((field) => item[field]);
+    return script.outcome.parse(await this.#run({ script, item: texts }));
   }
 
   async #run(call: ScriptCall): Promise<unknown> {

@@ -27,11 +27,15 @@ const MAX_REFUSALS = 5;
 
 /**
  * Lua for a script that stores something and enqueues what has to follow from it: `enqueue(stream, entry, ...)` writes
- * an entry and returns its id. What follows the entry are the fields that {@link originFields} makes.
+ * an entry and returns its id. What follows the entry are the fields that {@link originFields} makes; where they come as
+ * {@link originText}, `fields_of(text)` has them.
  */
 export const enqueueLua = `
   local function enqueue(stream, entry, ...)
     return redis.call('XADD', stream, '*', 'entry', entry, ...)
+  end
+  local function fields_of(text)
+    if text ~= '' then return unpack(cjson.decode(text)) end
   end
 `;
 
@@ -41,6 +45,12 @@ export function originFields({ requestId }: Partial<RequestContext>): string[] {
   const traceparent = tracing?.traceparent;
   if (traceparent !== undefined) fields.push('traceparent', traceparent);
   return fields;
+}
+
+/** The same as one text; empty where there is nothing. */
+export function originText(context: Partial<RequestContext>): string {
+  const fields = originFields(context);
+  return fields.length === 0 ? '' : JSON.stringify(fields);
 }
 
 /** What an outbox tells whoever counts. */

@@ -69,15 +69,17 @@ function toRuns(calls: ScriptCall[]): Run[] {
       runs.push(run);
       open.set(script, run);
     }
-    run.args.push(item);
+    for (const text of item) {
+      run.args.push(text);
+      run.characters += text.length;
+    }
     run.positions.push(position);
-    run.characters += item.length;
   }
   return runs;
 }
 
-function isFull({ args, characters }: Run): boolean {
-  return args.length === MAX_ITEMS_A_RUN || characters >= LONG_RUN_CHARACTERS;
+function isFull({ positions, characters }: Run): boolean {
+  return positions.length === MAX_ITEMS_A_RUN || characters >= LONG_RUN_CHARACTERS;
 }
 
 function settle(
@@ -96,16 +98,23 @@ function readReply(value: unknown): PromiseSettledResult<unknown>[] {
 const batchReply = z
   .string()
   .transform((text): unknown => JSON.parse(text))
-  .pipe(z.array(z.object({ outcome: z.unknown().optional(), failure: z.string().optional() })));
+  .pipe(
+    z.object({
+      /** `false` where an item failed. */
+      outcomes: z.array(z.unknown()),
+      /** Why it did, by its position. */
+      failures: z.record(z.string(), z.string()),
+    }),
+  );
 
 function readOutcomes(reply: unknown): PromiseSettledResult<unknown>[] {
-  return batchReply
-    .parse(reply)
-    .map(({ outcome, failure }) =>
-      failure === undefined
-        ? { status: 'fulfilled', value: outcome }
-        : { status: 'rejected', reason: new Error(failure) },
-    );
+  const { outcomes, failures } = batchReply.parse(reply);
+  return outcomes.map((value, index) => {
+    const failure = failures[index];
+    return failure === undefined
+      ? { status: 'fulfilled', value }
+      : { status: 'rejected', reason: new Error(failure) };
+  });
 }
 
 async function runAll(

@@ -17,10 +17,10 @@ export interface Script<Reply> extends ScriptText {
 }
 
 /** A Lua script that handles items: many in one run, each as a step of its own. */
-export interface BatchScript<Item, Outcome> extends ScriptText {
+export interface BatchScript<Field extends string, Outcome> extends ScriptText {
+  /** What an item has, in the order in which the script is given it. */
+  readonly fields: readonly Field[];
   readonly outcome: z.ZodType<Outcome>;
-  /** Makes the text that the script is given. */
-  readonly encode: (item: Item) => string;
 }
 
 /**
@@ -43,23 +43,17 @@ export function defineScript<Reply>(
  * returns the item's outcome, or fails before its first write: then its item fails alone. Nothing else comes in between the
  * items of a run, and after a crash of Redis all of a run is there, or nothing.
  *
- * @param lua defines `handle`; an item comes as its JSON says, but that what is undefined is missing. An outcome must not be an
- *   empty table, which could be a list as well as an object
+ * @param fields what an item has: each is a text, of which the script gets what UTF-8 can say
+ * @param lua defines `handle`. An outcome must not be an empty table, which could be a list as well as an object
  */
-export function defineBatchScript<Item, Outcome>(
+export function defineBatchScript<Field extends string, Outcome>(
   name: string,
+  fields: readonly Field[],
   outcome: z.ZodType<Outcome>,
   lua: string,
-): BatchScript<Item, Outcome> {
-  const whole = `${lua}\n${handleAllLua}`;
-  return {
-    name,
-    lua: whole,
-    sha: digest(whole),
-    outcome,
-    encode: encodeForLua,
-    acknowledges: true,
-  };
+): BatchScript<Field, Outcome> {
+  const whole = `${lua}\n${handleAllLua(fields)}`;
+  return { name, lua: whole, sha: digest(whole), fields, outcome, acknowledges: true };
 }
 
 /**
@@ -76,26 +70,29 @@ function digest(lua: string): string {
 }
 
 /**
+ * The arguments are the fields of all items, one item after the other.
+ *
  * What Redis refuses in general, as a replica or with a full memory, it refuses at the first write of a run. It is no item's fault,
  * and the run fails as a whole, with nothing written.
  */
-const handleAllLua = `
-  local function run(text) return handle(cjson.decode(text)) end
-  local outcomes = {}
-  for index, text in ipairs(ARGV) do
-    local is_done, outcome = pcall(run, text)
-    if is_done then
-      outcomes[index] = { outcome = outcome }
-    else
+function handleAllLua(fields: readonly string[]): string {
+  const item = fields.map((field, index) => `${field} = ARGV[at + ${index}]`).join(', ');
+  return `
+  local outcomes, failures = {}, {}
+  for at = 1, #ARGV, ${fields.length} do
+    local is_done, outcome = pcall(handle, { ${item} })
+    if not is_done then
       -- A text in some versions of Redis, and a table in others.
       local reason = type(outcome) == 'table' and outcome.err or tostring(outcome)
       local code = string.match(reason, '^%u+ ')
       if code and code ~= 'ERR ' and code ~= 'WRONGTYPE ' then return { err = reason } end
-      outcomes[index] = { failure = reason }
+      failures[tostring(#outcomes)] = reason
     end
+    outcomes[#outcomes + 1] = is_done and outcome
   end
-  return cjson.encode(outcomes)
+  return cjson.encode({ outcomes = outcomes, failures = failures })
 `;
+}
 
 /**
  * Lua for a script that writes: `require_type(key, type)` fails where a key holds something else, and `require_types(types)` where
@@ -120,7 +117,7 @@ export const requireTypesLua = `
 /** A script with what it works on. */
 export type ScriptCall =
   | { script: Script<unknown>; keys: string[]; args: (string | number)[] }
-  | { script: BatchScript<never, unknown>; item: string };
+  | { script: BatchScript<string, unknown>; item: string[] };
 
 /** Runs a script as one atomic step. */
 export async function runScript<Reply>(

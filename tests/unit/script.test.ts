@@ -11,20 +11,16 @@ import { findFreePorts } from '../helpers/free-ports.js';
 import { SuiteRedis } from '../helpers/suite.js';
 import { waitFor } from '../helpers/wait-for.js';
 
-/** An entry of a list; its place in it is told. */
-interface Entry {
-  list: string;
-  text: string | undefined;
-}
-
-const append = defineBatchScript<Entry, [number, string]>(
+/** Appends a text to a list, and tells its place there. */
+const append = defineBatchScript(
   'append',
+  ['list', 'text'],
   z.tuple([z.number(), z.string()]),
   `
   ${requireTypesLua}
   local function handle(entry)
     require_type(entry.list, 'list')
-    return { redis.call('RPUSH', entry.list, entry.text or 'nothing'), entry.text or 'nothing' }
+    return { redis.call('RPUSH', entry.list, entry.text), entry.text }
   end
   `,
 );
@@ -55,7 +51,7 @@ afterAll(async () => {
 
 beforeEach(() => connection.client.flushdb());
 
-const add = (text: string | undefined, list = 'list') => connection.handle(append, { list, text });
+const add = (text: string, list = 'list') => connection.handle(append, { list, text });
 const runsOf = async (command: string) => {
   const stats = await connection.client.info('commandstats');
   return Number(new RegExp(`^cmdstat_${command}:calls=(\\d+)`, 'm').exec(stats)?.[1] ?? 0);
@@ -64,13 +60,13 @@ const runsOf = async (command: string) => {
 test('items of one turn share a run, in order, and each gets its own outcome', async () => {
   await add('known');
   await connection.client.config('RESETSTAT');
-  const outcomes = await Promise.all(['a', 'b', undefined].map(async (text) => add(text)));
+  const outcomes = await Promise.all(['a', 'b', ''].map(async (text) => add(text)));
   expect(outcomes).toEqual([
     [2, 'a'],
     [3, 'b'],
-    [4, 'nothing'],
+    [4, ''],
   ]);
-  expect(await connection.client.lrange('list', 0, -1)).toEqual(['known', 'a', 'b', 'nothing']);
+  expect(await connection.client.lrange('list', 0, -1)).toEqual(['known', 'a', 'b', '']);
   expect(await runsOf('evalsha')).toBe(1);
 });
 

@@ -58,12 +58,11 @@ export class Processes {
   startNode(
     name: string,
     file: string,
-    options: { args?: string[]; env?: Record<string, string> },
+    options: { flags?: string[]; args?: string[]; env?: Record<string, string> },
   ): Measured {
-    const child = this.#spawn(name, process.execPath, [join(ROOT_FOLDER, file), ...(options.args ?? [])], {
-      cwd: ROOT_FOLDER,
-      env: options.env ?? {},
-    });
+    const { flags = [], args = [], env = {} } = options;
+    const argv = [...flags, join(ROOT_FOLDER, file), ...args];
+    const child = this.#spawn(name, process.execPath, argv, { cwd: ROOT_FOLDER, env });
     this.#programs.push(child);
     return { name, pid: pidOf(child) };
   }

@@ -16,6 +16,7 @@ import {
   isHealthy,
   type Layout,
   loadEnvironmentFile,
+  NODE_FLAGS,
   portVariableOf,
   readLayout,
   readOperatorTls,
@@ -138,7 +139,7 @@ async function runProcesses(
       controllers: [new LogError({ logger }), new LogOutput({ logger }), new LogExit({ logger })],
       cwd: ROOT_FOLDER,
       // Without a shell in between, so that a signal reaches Node itself; the default way to kill needs `ps`.
-      spawn: (file, options) => spawn(process.execPath, [file], options),
+      spawn: (file, options) => spawn(process.execPath, [...NODE_FLAGS, file], options),
       kill: sendSignal,
     },
   );

@@ -21,6 +21,8 @@ export interface CoalescerOptions<Item, Result> {
   maxItems?: number;
   /** So many items do not wait for the batch that is under way; 32 unless told, `maxItems` at the most. */
   itemsWorthABatch?: number;
+  /** How long fewer of them wait after the last batch was sent, in milliseconds; not at all unless told. */
+  minIntervalMs?: number;
   /** How many items may wait for their batch; 20,000 unless told. */
   maxQueued?: number;
   /**
@@ -46,7 +48,8 @@ interface Waiting<Item, Result> {
 /**
  * Makes one batch of what is asked at the same time. A lone item goes out at once, as soon as what has arrived by then
  * is read: no timer holds it back. What is asked while a batch is under way goes out together as soon as it is answered,
- * or slow, or as soon as there is enough for a batch of its own. Nothing is kept: no answer outlives its batch.
+ * or slow, or as soon as there is enough for a batch of its own. Where nobody waits for the answers, batches may be told to keep a
+ * distance: then those who ask one after the other share one, too. Nothing is kept: no answer outlives its batch.
  */
 export class Coalescer<Item, Result> {
   readonly #options: Required<CoalescerOptions<Item, Result>>;
@@ -61,6 +64,7 @@ export class Coalescer<Item, Result> {
     this.#options = {
       maxQueued: MAX_QUEUED,
       maxBatchesInFlight: MAX_BATCHES_IN_FLIGHT,
+      minIntervalMs: 0,
       ...options,
       maxItems,
       itemsWorthABatch: Math.min(itemsWorthABatch, maxItems),
@@ -115,6 +119,8 @@ export class Coalescer<Item, Result> {
       isAwaited = false;
       this.#dispatch();
     };
+    const { minIntervalMs } = this.#options;
+    const nextAt = minIntervalMs > 0 ? performance.now() + minIntervalMs : 0;
     const slow = setTimeout(goOn, SLOW_AFTER_MS);
     try {
       const deadline = batch.reduce((latest, waiting) => Math.max(latest, waiting.deadline), 0);
@@ -134,7 +140,9 @@ export class Coalescer<Item, Result> {
     } finally {
       clearTimeout(slow);
       this.#batchesInFlight--;
-      goOn();
+      const earlyMs = nextAt === 0 ? 0 : nextAt - performance.now();
+      if (earlyMs > 0) setTimeout(goOn, earlyMs);
+      else goOn();
     }
   }
 

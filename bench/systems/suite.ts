@@ -5,6 +5,7 @@ import {
   environmentOf,
   forEveryProcess,
   isHealthy,
+  NODE_FLAGS,
   peerEnvironment,
   type Layout,
   type ProcessName,
@@ -85,6 +86,7 @@ export async function startSuite(
   const all = forEveryProcess(addressesOf);
   const services = started.map(({ suiteProcess, name: process, layout }) =>
     processes.startNode(process, entryFile(suiteProcess), {
+      flags: NODE_FLAGS,
       env: {
         ...environmentOf(suiteProcess, layout),
         ...peerEnvironment((peer) => all[peer].join(',')),

@@ -13,6 +13,9 @@ import { describeNotification, type NotificationRecord } from '../domain/notific
 
 const { FrontendService } = loadProto<ProtoGrpcType>('frontend.proto').frontend_service;
 
+/** Shorter than anyone sees. */
+const PUSH_INTERVAL_MS = 10;
+
 /** FrontendService, as NotificationService needs it. */
 export class FrontendGateway {
   readonly peer: Peer<FrontendServiceClient>;
@@ -24,6 +27,7 @@ export class FrontendGateway {
       path: FrontendService.service.ReceiveNotifications.path,
       // Nobody waits for a push, so the fewer batches, the better.
       itemsWorthABatch: MAX_BATCH_ITEMS,
+      minIntervalMs: PUSH_INTERVAL_MS,
       request: (notifications: Notification[], origins) => ({ notifications, ...origins }),
       unary: (request, options, callback: requestCallback<ReceiveNotificationsResponse__Output>) =>
         this.peer.client.ReceiveNotifications(request, options, callback),

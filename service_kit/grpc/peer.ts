@@ -73,6 +73,7 @@ export interface BatchMethod<Item, Request, Reply, Result> {
   maxItems?: number;
   /** So many items do not wait for the batch that is under way, where that is not as usual. */
   itemsWorthABatch?: number;
+  minIntervalMs?: number;
   request: (items: Item[], origins: Origins) => Request;
   /** Passes all three to the method of the generated client. */
   unary: (request: Request, options: CallOptions, callback: requestCallback<Reply>) => void;
@@ -285,6 +286,7 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
       name: this.name,
       ...(method.maxItems !== undefined && { maxItems: method.maxItems }),
       ...(method.itemsWorthABatch !== undefined && { itemsWorthABatch: method.itemsWorthABatch }),
+      ...(method.minIntervalMs !== undefined && { minIntervalMs: method.minIntervalMs }),
       send: async (items, deadline) => {
         try {
           return await ask(items, deadline);

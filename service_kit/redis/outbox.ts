@@ -55,7 +55,8 @@ export function originText(context: Partial<RequestContext>): string {
 
 /** What an outbox tells whoever counts. */
 export interface OutboxEvents {
-  delivered: [];
+  /** How many entries were, and are removed. */
+  delivered: [count: number];
   /** The receiver was away: the entry is tried again. */
   postponed: [];
   /** The entry was given up. */
@@ -112,7 +113,7 @@ export class Outbox<Entry> implements Component {
   }
 
   #countFor(stream: string): void {
-    this.events.on('delivered', () => outboxDeliveries.inc({ stream, outcome: 'delivered' }));
+    this.events.on('delivered', (count) => outboxDeliveries.inc({ stream, outcome: 'delivered' }, count));
     this.events.on('postponed', () => outboxDeliveries.inc({ stream, outcome: 'postponed' }));
     this.events.on('deadLettered', () => outboxDeliveries.inc({ stream, outcome: 'dead_lettered' }));
     outboxEntries.add({ stream }, async () => (await this.#readState())?.entries);
@@ -241,7 +242,7 @@ export class Outbox<Entry> implements Component {
       const ids = this.#acknowledgements.splice(0, BATCH_SIZE);
       try {
         await this.connection.run(acknowledgeScript, [this.options.stream], ids);
-        for (const _ of ids) this.events.emit('delivered');
+        this.events.emit('delivered', ids.length);
       } catch (error) {
         this.logger.debug({ err: error, stream: this.options.stream }, 'deliveries were not acknowledged');
       }

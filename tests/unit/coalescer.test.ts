@@ -90,6 +90,37 @@ test('what is asked while a batch is under way is the next batch', async () => {
   expect(await Promise.all(asked)).toEqual(['a done', 'b done', 'c done']);
 });
 
+test('batches that keep a distance are not sent as soon as one is answered, but for the first', async () => {
+  const { receiver, ask } = create({ minIntervalMs: 500 });
+  const answers = [ask('a')];
+  await turn();
+  expect(receiver.items).toEqual([['a']]);
+  receiver.batches[0]?.answer();
+  await answered();
+  answers.push(ask('b'));
+  await turn();
+  await turn();
+  expect(receiver.items).toEqual([['a']]);
+  answers.push(ask('c'));
+  await waitFor(() => receiver.batches.length > 1, { what: 'the next batch is sent' });
+  expect(receiver.items).toEqual([['a'], ['b', 'c']]);
+  receiver.batches[1]?.answer();
+  expect(await Promise.all(answers)).toEqual(['a done', 'b done', 'c done']);
+});
+
+test('as many items as are worth a batch keep no distance', async () => {
+  const { receiver, ask } = create({ minIntervalMs: 60_000, itemsWorthABatch: 2 });
+  const answers = [ask('a')];
+  await turn();
+  receiver.batches[0]?.answer();
+  await answered();
+  answers.push(ask('b'), ask('c'));
+  await turn();
+  expect(receiver.items).toEqual([['a'], ['b', 'c']]);
+  receiver.batches[1]?.answer();
+  expect(await Promise.all(answers)).toEqual(['a done', 'b done', 'c done']);
+});
+
 test('a full batch does not wait for the one under way', async () => {
   const { receiver, ask } = create({ maxItems: 2 });
   const first = ask('a');

@@ -44,7 +44,7 @@ export function defineScript<Reply>(
  * items of a run, and after a crash of Redis all of a run is there, or nothing.
  *
  * @param fields what an item has: each is a text, of which the script gets what UTF-8 can say
- * @param lua defines `handle`. An outcome must not be an empty table, which could be a list as well as an object
+ * @param lua defines `handle`. An outcome must not be nil, nor an empty table, which could be a list as well as an object
  */
 export function defineBatchScript<Field extends string, Outcome>(
   name: string,

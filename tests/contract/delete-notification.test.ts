@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { channel, grpc, newEmail, redis, rest } from '../helpers/clients.js';
 import { expectRefusal, expectSoon } from '../helpers/expectations.js';
+import { waitFor } from '../helpers/wait-for.js';
 import { idsShown, watchNotifications } from '../helpers/watch.js';
 
 const { CountUnread, CreateNotification, DeleteNotifications, ListNotifications, MarkNotificationsRead } =
@@ -84,6 +85,11 @@ describe('a notification', () => {
   });
 
   it('that is deleted leaves no watch behind, nor one that begins later', async () => {
+    // What is on its way to FrontendService is shown, also when it is deleted meanwhile.
+    await waitFor(
+      async () => !JSON.stringify(await redis(2).xrange('outbox:push', '-', '+')).includes(email),
+      { what: 'all are pushed' },
+    );
     await DeleteNotifications({ email, ids: ['5', '3'] });
     const resumed = watchNotifications(channel('frontend_service_grpc'), { email, after_id: '1' });
     const begun = watchNotifications(channel('frontend_service_grpc'), { email });

@@ -29,7 +29,7 @@ export function createRestApp(config: NotificationServiceConfig, logger: Logger)
     (on) => {
       on(operations.listNotifications, ownerOf(readEmail)).do(async (input) => {
         const listed = await notifications.listNotificationsAsJson(readEmail(input));
-        return new JsonText(`{"success":true,"notifications":${listed}}`);
+        return new JsonText('{"success":true,"notifications":', listed, '}');
       });
 
       on(

@@ -61,10 +61,10 @@ export class Notifications {
   }
 
   /**
-   * Lists all of a user's notifications, newest first, as one JSON array: to parse them only for writing them again took a
-   * third of the time.
+   * Lists all of a user's notifications, newest first, as the bytes of one JSON array: to parse them only for writing them again
+   * took a third of the time, and to make texts of them a sixth of what Redis's answer takes.
    */
-  async listNotificationsAsJson(email: string): Promise<string> {
+  async listNotificationsAsJson(email: string): Promise<Buffer> {
     return this.#lists(() => this.store.readAllAsJson(email));
   }
 

@@ -104,9 +104,11 @@ export class NotificationStore {
   }
 
   /** Reads all of a user's notifications, newest first, as one JSON array, in which they are as they are stored. */
-  async readAllAsJson(email: string): Promise<string> {
-    const texts = await this.#redis.lrange(key.notifications(email), 0, -1);
-    return `[${texts.filter((text) => !text.includes(DELETED)).join(',')}]`;
+  async readAllAsJson(email: string): Promise<Buffer> {
+    const records = await this.#redis.lrangeBuffer(key.notifications(email), 0, -1);
+    const kept = records.filter((record) => !record.includes(DELETED));
+    const list = kept.flatMap((record, index) => (index === 0 ? [record] : [COMMA, record]));
+    return Buffer.concat([OPENING, ...list, CLOSING]);
   }
 
   /**
@@ -218,6 +220,8 @@ function parseAddress(text: string): Address | undefined {
 
 /** What only the JSON of a tombstone has: within a string, JSON escapes quotes. */
 const DELETED = '"deleted":true';
+
+const [OPENING, COMMA, CLOSING] = [Buffer.from('['), Buffer.from(','), Buffer.from(']')];
 
 /** Parses them as one list, which takes half as long as one by one, without those that were deleted. */
 function parseRecords(texts: string[]): NotificationRecord[] {

@@ -246,7 +246,7 @@ function adderTo(
           const content = await handle(input, { ...context, userToken }, { request, response, caller });
           response.status(success.status);
           if (content === undefined) response.end();
-          else if (content instanceof JsonText) response.type('json').send(content.text);
+          else if (content instanceof JsonText) response.type('json').send(content.bytes);
           else response.json(content);
         });
       });

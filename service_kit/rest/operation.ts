@@ -43,7 +43,12 @@ export interface Answer<Content = unknown> {
 
 /** An answer that is JSON already, which only has to be sent. */
 export class JsonText {
-  constructor(readonly text: string) {}
+  readonly bytes: Buffer;
+
+  /** @param parts its pieces, one after the other */
+  constructor(...parts: (string | Buffer)[]) {
+    this.bytes = Buffer.concat(parts.map((part) => (typeof part === 'string' ? Buffer.from(part) : part)));
+  }
 }
 
 /** Reads nothing. */

@@ -18,7 +18,7 @@ import {
 } from './notification.js';
 
 /** Long lists are read a few at a time: many at once would hold up everything else until it times out. */
-const MAX_CONCURRENT_LISTS = 4;
+const MAX_CONCURRENT_LISTS = 8;
 
 /** Who is notified of what, and who wants to be. */
 export class Notifications {

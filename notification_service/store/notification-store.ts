@@ -273,10 +273,10 @@ const addUnlessUnsubscribedScript = defineBatchScript(
   local subscriptions, outbox = '${key.subscriptions}', '${PUSH_STREAM}'
 
   local function drop_what_is_too_much(keys, last, length, kept, oldest_kept)
-    for length = length, length - 1, -1 do
+    for left = length, length - 1, -1 do
       local oldest = redis.call('LINDEX', keys.notifications, -1)
       local timestamp = string.match(oldest, '"timestamp": ?"(%d%d%d%d%-%d%d%-%d%d[^"]*)"')
-      if length <= kept and not (timestamp and timestamp < oldest_kept) then return end
+      if left <= kept and not (timestamp and timestamp < oldest_kept) then return end
       drop_oldest(keys.notifications, keys.unread, keys.notified, last)
     end
   end

@@ -1,4 +1,6 @@
+import { readFile } from 'node:fs/promises';
 import { ConfigError, readEnvironment, variable } from '@messaging/service_kit/config';
+import { NODE_FLAGS, suiteProcesses } from '#scripts/suite';
 import { expect, test } from 'vitest';
 import { loadConfig as loadFrontendConfig } from '../../frontend_service/dist/config.js';
 import { loadConfig as loadMessageConfig } from '../../message_service/dist/config.js';
@@ -156,3 +158,12 @@ test.each(['here:0', 'here:65536', 'here', '10.0.0.1:80,there:80', ':80'])('%j i
     /^PEER is .*: expected an address of the form host:port, for example PEER=there:80$/,
   );
 });
+
+test.each([...new Set(suiteProcesses.map(({ service }) => service))])(
+  'the images of %s tell Node what npm start does',
+  async (service) => {
+    const dockerfile = await readFile(`${service}/Dockerfile`, 'utf8');
+    const [, flags] = /^ENV .*\bNODE_OPTIONS=(\S+)$/m.exec(dockerfile) ?? [];
+    expect(flags).toBe(NODE_FLAGS.join(' '));
+  },
+);

@@ -69,6 +69,9 @@ test('ten times what is kept takes no more room than twice, and what is kept is 
   expect(await MarkNotificationsRead({ email, ids: ['1', '9001'] })).toEqual({ unread: KEPT - 1 });
   // Known again are the messages whose notifications are kept.
   expect(await clients.redis(2).hlen(`notified_messages:${email}`)).toBe(KEPT);
+  // One that is too many takes one with it, not two.
+  await notify(10 * KEPT + 1, 10 * KEPT + 1);
+  expect(await clients.redis(2).llen(`notifications:${email}`)).toBe(KEPT);
 });
 
 test('what is too old goes, two with each that is stored, whoever has stored it', async () => {

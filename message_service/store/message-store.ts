@@ -80,15 +80,18 @@ export class MessageStore {
   ): Promise<AddOutcome> {
     const { senderEmail, receiverEmail, content, requestId } = message;
     const timestamp = storedAt.toISOString();
-    const parties = { sender_email: senderEmail, receiver_email: receiverEmail };
     const [result, messageId, entryId] = await this.#connection.handle(addMessageScript, {
       sender: senderEmail,
       receiver: receiverEmail,
       sender_tenure: tenures.sender,
       receiver_tenure: tenures.receiver,
       timestamp,
-      record: afterId({ ...parties, content, timestamp }),
-      entry: afterId({ ...parties, receiver_tenure: tenures.receiver || undefined }),
+      record: afterId({ sender_email: senderEmail, receiver_email: receiverEmail, content, timestamp }),
+      entry: afterId({
+        sender_email: senderEmail,
+        receiver_email: receiverEmail,
+        receiver_tenure: tenures.receiver || undefined,
+      }),
       origin: originText(context),
       request_id: requestId ?? '',
       fingerprint: requestId === undefined ? '' : fingerprint(message),

@@ -91,7 +91,7 @@ export class NotificationStore {
     });
     switch (result) {
       case 'stored':
-        return { result, notification: { ...notification, id, receiver_tenure: tenure }, entryId };
+        return { result, notification: { id, receiver_tenure: tenure, ...notification }, entryId };
       case 'left':
         return { result, to: parseAddress(id) };
       default:

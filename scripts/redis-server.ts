@@ -152,6 +152,8 @@ export class LocalRedis {
       dir: '.',
       appendonly: 'yes',
       appendfsync: this.appendfsync,
+      // By default, snapshots are made besides: nobody would read them.
+      save: '',
       'maxmemory-policy': 'noeviction',
       ...this.moreOptions,
     };

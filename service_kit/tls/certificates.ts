@@ -104,13 +104,13 @@ export async function loadCertificates(files: TlsConfig | undefined): Promise<vo
   ownCertificates = files && (await Certificates.load(files));
 }
 
+/** One after the other, so that it is always the first that is complained of. */
 async function readSet({ certFile, keyFile, caFile }: TlsConfig): Promise<CertificateSet> {
-  const [cert, key, ca] = await Promise.all([
-    readPem('TLS_CERT', certFile),
-    readPem('TLS_KEY', keyFile),
-    readPem('TLS_CA', caFile),
-  ]);
-  return { cert, key, ca };
+  return {
+    cert: await readPem('TLS_CERT', certFile),
+    key: await readPem('TLS_KEY', keyFile),
+    ca: await readPem('TLS_CA', caFile),
+  };
 }
 
 async function readPem(variable: UnusableFile['variable'], file: string): Promise<string> {

@@ -43,9 +43,9 @@ async function expectLine(requestId: string, name: ProcessName, expected: object
 /** What a message that is sent under this id is in the logs behind the door that it came through. */
 async function expectDelivered(requestId: string): Promise<void> {
   const requestIds = expect.arrayContaining([requestId]);
-  await expectLine(requestId, 'user_service_grpc', { level: 'debug', msg: 'answered', requestIds });
-  await expectLine(requestId, 'notification_service_grpc', { level: 'debug', msg: 'answered', requestIds });
-  await expectLine(requestId, 'frontend_service_grpc', { level: 'debug', msg: 'answered', requestIds });
+  await expectLine(requestId, 'user_service_grpc', { msg: 'answered', requestIds });
+  await expectLine(requestId, 'notification_service_grpc', { msg: 'answered', requestIds });
+  await expectLine(requestId, 'frontend_service_grpc', { msg: 'answered', requestIds });
   await expectLine(requestId, 'frontend_service_grpc', { level: 'info', msg: 'notification', requestId });
 }
 
@@ -54,12 +54,7 @@ test('the id of a REST request comes back, and is in the lines of all that work 
   const answer = await clients.rest.messages().post('/messages').set('X-Request-Id', requestId).send(message);
   expect(answer.status).toBe(201);
   expect(answer.headers['x-request-id']).toBe(requestId);
-  await expectLine(requestId, 'message_service_api', {
-    level: 'debug',
-    requestId,
-    path: '/messages',
-    statusCode: 201,
-  });
+  await expectLine(requestId, 'message_service_api', { requestId, path: '/messages', statusCode: 201 });
   await expectDelivered(requestId);
 });
 
@@ -67,7 +62,7 @@ test('the id of a gRPC call is in the lines of all that work on it', async () =>
   const requestId = 'a-grpc-call';
   await clients.grpc.messages.SendMessage({ message }, { 'x-request-id': requestId });
   const method = '/message_service.MessageService/SendMessage';
-  await expectLine(requestId, 'message_service_grpc', { level: 'debug', requestId, method });
+  await expectLine(requestId, 'message_service_grpc', { msg: 'answered', requestId, method });
   await expectDelivered(requestId);
 });
 

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { ConfigError, readEnvironment, variable } from '@messaging/service_kit/config';
 import { NODE_FLAGS, suiteProcesses } from '#scripts/suite';
 import { expect, test } from 'vitest';
+import { parseAllDocuments } from 'yaml';
 import { loadConfig as loadFrontendConfig } from '../../frontend_service/dist/config.js';
 import { loadConfig as loadMessageConfig } from '../../message_service/dist/config.js';
 import { loadConfig as loadNotificationConfig } from '../../notification_service/dist/config.js';
@@ -167,3 +168,34 @@ test.each([...new Set(suiteProcesses.map(({ service }) => service))])(
     expect(flags).toBe(NODE_FLAGS.join(' '));
   },
 );
+
+/** The words of the command that starts Redis, wherever it is in a file. */
+function findRedisCommand(part: unknown): string[] | undefined {
+  if (typeof part === 'string') {
+    const words = part.match(/'[^']*'|\S+/g) ?? [];
+    return words[0] === 'redis-server' ? words.map((word) => word.replaceAll("'", '')) : undefined;
+  }
+  if (Array.isArray(part) && part[0] === 'redis-server') return part.map(String);
+  for (const inner of Object.values(part ?? {})) {
+    const found = findRedisCommand(inner);
+    if (found) return found;
+  }
+  return undefined;
+}
+
+test.each([
+  'docker-compose.yml',
+  'deploy/redis/compose.yml',
+  'deploy/swarm/stack.yml',
+  'deploy/kubernetes/overlays/small/redis.yaml',
+])('%s has Redis write every change to its log, make no snapshots, and forget nothing', async (file) => {
+  const documents = parseAllDocuments(await readFile(file, 'utf8')).map((document): unknown =>
+    document.toJS(),
+  );
+  const words = findRedisCommand(documents) ?? [];
+  const valueOf = (option: string) => words[words.indexOf(`--${option}`) + 1];
+  expect(valueOf('appendonly')).toBe('yes');
+  expect(valueOf('appendfsync')).toContain('always');
+  expect(valueOf('save')).toBe('');
+  expect(valueOf('maxmemory-policy')).toBe('noeviction');
+});

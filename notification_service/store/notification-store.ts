@@ -106,9 +106,9 @@ export class NotificationStore {
   /** Reads all of a user's notifications, newest first, as one JSON array, in which they are as they are stored. */
   async readAllAsJson(email: string): Promise<Buffer> {
     const records = await this.#redis.lrangeBuffer(key.notifications(email), 0, -1);
-    const kept = records.filter((record) => !record.includes(DELETED));
-    const list = kept.flatMap((record, index) => (index === 0 ? [record] : [COMMA, record]));
-    return Buffer.concat([OPENING, ...list, CLOSING]);
+    const list = toJsonArray(records);
+    // To look into each record takes longer than all the rest, and hardly a list has anything to be left out.
+    return list.includes(DELETED) ? toJsonArray(records.filter((record) => !record.includes(DELETED))) : list;
   }
 
   /**
@@ -222,6 +222,15 @@ function parseAddress(text: string): Address | undefined {
 const DELETED = '"deleted":true';
 
 const [OPENING, COMMA, CLOSING] = [Buffer.from('['), Buffer.from(','), Buffer.from(']')];
+
+function toJsonArray(records: readonly Buffer[]): Buffer {
+  const parts: Buffer[] = [OPENING];
+  for (const record of records) {
+    if (parts.length > 1) parts.push(COMMA);
+    parts.push(record);
+  }
+  return Buffer.concat([...parts, CLOSING]);
+}
 
 /** Parses them as one list, which takes half as long as one by one, without those that were deleted. */
 function parseRecords(texts: string[]): NotificationRecord[] {

@@ -243,7 +243,7 @@ function adderTo(
         const context = contextOf(request, response);
         await inFlight.run(context, async () => {
           const { caller, userToken, input } = await admit(request, context);
-          const content = await handle(input, { userToken, ...context }, { request, response, caller });
+          const content = await handle(input, { ...context, userToken }, { request, response, caller });
           response.status(success.status);
           if (content === undefined) response.end();
           else if (content instanceof JsonText) response.type('json').send(content.bytes);

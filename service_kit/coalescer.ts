@@ -23,6 +23,8 @@ export interface CoalescerOptions<Item, Result> {
   itemsWorthABatch?: number;
   /** How long fewer of them wait after the last batch was sent, in milliseconds; not at all unless told. */
   minIntervalMs?: number;
+  /** As soon as so many wait they go out, in the midst of a turn: so that they are worked on beside the rest of it. All wait for its end unless told. */
+  itemsSentAtOnce?: number;
   /** How many items may wait for their batch; 20,000 unless told. */
   maxQueued?: number;
   /**
@@ -64,6 +66,7 @@ export class Coalescer<Item, Result> {
     this.#options = {
       maxQueued: MAX_QUEUED,
       maxBatchesInFlight: MAX_BATCHES_IN_FLIGHT,
+      itemsSentAtOnce: Infinity,
       minIntervalMs: 0,
       ...options,
       maxItems,
@@ -80,19 +83,24 @@ export class Coalescer<Item, Result> {
    *   else what `send` rejects its item, or the whole batch, with.
    */
   async run(item: Item, deadline = Infinity): Promise<Result> {
-    const { name, maxQueued } = this.#options;
+    const { name, maxQueued, itemsSentAtOnce } = this.#options;
     if (this.#waiting.length >= maxQueued) {
       throw new ServiceError('tooMany', `${name} has too much to do; try again shortly`);
     }
     return new Promise((resolve, reject) => {
       this.#waiting.push({ item, deadline, resolve, reject, inItsTrace: tracing?.capture() });
-      if (this.#isScheduled) return;
-      this.#isScheduled = true;
-      // After everything that has arrived by now, from whatever connection.
-      setImmediate(() => {
-        this.#isScheduled = false;
-        this.#dispatch();
-      });
+      if (this.#waiting.length >= itemsSentAtOnce) this.#dispatch();
+      else this.#dispatchSoon();
+    });
+  }
+
+  /** After everything that has arrived by now, from whatever connection. */
+  #dispatchSoon(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    setImmediate(() => {
+      this.#isScheduled = false;
+      this.#dispatch();
     });
   }
 

@@ -8,7 +8,7 @@ import { redisUnavailable } from '../errors.js';
 import type { Logger } from '../log.js';
 import { redisCommandSeconds, redisUp } from '../metrics.js';
 import { type SpanOptions, tracing } from '../tracing.js';
-import { runScripts, TooFewReplicasError } from './run-scripts.js';
+import { MAX_ITEMS_A_RUN, runScripts, TooFewReplicasError } from './run-scripts.js';
 import { type BatchScript, defineScript, runScript, type Script, type ScriptCall } from './script.js';
 
 /** Where Redis is and how it lets one in, as ioredis wants to know it. */
@@ -112,7 +112,11 @@ export class RedisConnection implements Component, VitalDependency {
     this.client = this.#open();
     // One pipeline costs Redis little, and waiting for another would cost its writers a sync to the disk.
     const options = { name: 'Redis', itemsWorthABatch: 1 };
-    this.#scripts = new Coalescer({ ...options, send: async (calls) => runScripts(this.client, calls) });
+    this.#scripts = new Coalescer({
+      ...options,
+      itemsSentAtOnce: MAX_ITEMS_A_RUN,
+      send: async (calls) => runScripts(this.client, calls),
+    });
     this.#acknowledged = this.#scripts;
     if (waitReplicas > 0) {
       const writer = this.#open();

@@ -13,7 +13,7 @@ export interface ReplicaWait {
 const MARK_CHANNEL = 'replicated';
 
 /** How much one run handles at the most, so that Redis is never held up for long: no more items, and none once it is that long. */
-const MAX_ITEMS_A_RUN = 64;
+export const MAX_ITEMS_A_RUN = 64;
 const LONG_RUN_CHARACTERS = 1_000_000;
 
 /** One run of a script: what Redis is given, and which calls it is for, by their positions. */

@@ -75,6 +75,37 @@ test('what is asked in one turn goes out together, in order, and each gets its o
   expect(await answers).toEqual(['a done', 'b done', 'c done']);
 });
 
+test('what is worth it goes out in the midst of a turn, and the rest after it', async () => {
+  const { receiver, ask } = create({ itemsSentAtOnce: 2, itemsWorthABatch: 1 });
+  const answers = ['a', 'b', 'c'].map((item) => ask(item));
+  expect(receiver.items).toEqual([['a', 'b']]);
+  answers.push(ask('d'));
+  expect(receiver.items).toEqual([
+    ['a', 'b'],
+    ['c', 'd'],
+  ]);
+  answers.push(ask('e'));
+  await turn();
+  expect(receiver.items).toEqual([['a', 'b'], ['c', 'd'], ['e']]);
+  for (const batch of receiver.batches) batch.answer();
+  expect(await Promise.all(answers)).toEqual(['a done', 'b done', 'c done', 'd done', 'e done']);
+});
+
+test('what is sent at once still waits where no more batches may be under way', async () => {
+  const { receiver, ask } = create({ itemsSentAtOnce: 2, itemsWorthABatch: 1, maxBatchesInFlight: 1 });
+  const answers = Promise.all(['a', 'b', 'c', 'd', 'e'].map((item) => ask(item)));
+  await turn();
+  expect(receiver.items).toEqual([['a', 'b']]);
+  receiver.batches[0]?.answer();
+  await answered();
+  expect(receiver.items).toEqual([
+    ['a', 'b'],
+    ['c', 'd', 'e'],
+  ]);
+  receiver.batches[1]?.answer();
+  expect(await answers).toEqual(['a done', 'b done', 'c done', 'd done', 'e done']);
+});
+
 test('what is asked while a batch is under way is the next batch', async () => {
   const { receiver, ask } = create();
   const asked: Promise<string>[] = [];

@@ -1,5 +1,5 @@
 // The chain of SendMessage as a plain port writes it: one awaited call after the other, nothing shared, nothing
-// checked, nothing logged. One service a process: node plain-port.js SERVICE PORT REDIS_PORT [PEER_ADDRESS...]
+// checked, nothing logged but what FrontendService is there to show. One service a process: node plain-port.js SERVICE PORT REDIS_PORT [PEER_ADDRESS...]
 import {
   Client,
   credentials,
@@ -10,6 +10,7 @@ import {
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import type { SendMessageRequest__Output as SendMessageRequest } from '@messaging/proto_definitions/message_service/SendMessageRequest';
+import type { Notification__Output as Notification } from '@messaging/proto_definitions/frontend_service/Notification';
 import type { CreateNotificationRequest__Output as CreateNotificationRequest } from '@messaging/proto_definitions/notification_service/CreateNotificationRequest';
 import type { CheckUserExistsRequest__Output as CheckUserExistsRequest } from '@messaging/proto_definitions/user_service/CheckUserExistsRequest';
 import { Redis } from 'ioredis';
@@ -50,10 +51,9 @@ const services: Record<string, () => [ServiceDefinition, UntypedServiceImplement
             `message:${id}`,
             JSON.stringify({ id, sender_email, receiver_email, content, timestamp }),
           );
-          await redis.hset(`conversation:${sender_email}:${receiver_email}`, {
-            last_message_id: id,
-            last_timestamp: timestamp,
-          });
+          const conversation = `conversation:${sender_email}:${receiver_email}`;
+          await redis.hset(conversation, { last_message_id: id, last_timestamp: timestamp });
+          await redis.hincrby(conversation, 'message_count', 1);
           await redis.sadd(`user:${sender_email}:conversations`, receiver_email);
           await redis.sadd(`user:${receiver_email}:conversations`, sender_email);
 
@@ -88,7 +88,15 @@ const services: Record<string, () => [ServiceDefinition, UntypedServiceImplement
     ];
   },
 
-  frontend: () => [frontendService, { ReceiveNotification: unary(() => Promise.resolve({ success: true })) }],
+  frontend: () => [
+    frontendService,
+    {
+      ReceiveNotification: unary(async ({ sender_email, receiver_email, timestamp }: Notification) => {
+        console.log(`${timestamp} ${receiver_email} has a message from ${sender_email}`);
+        return { success: true };
+      }),
+    },
+  ],
 };
 
 function connect(database: number): Redis {

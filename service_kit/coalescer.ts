@@ -23,7 +23,7 @@ export interface CoalescerOptions<Item, Result> {
   itemsWorthABatch?: number;
   /** How long fewer of them wait after the last batch was sent, in milliseconds; not at all unless told. */
   minIntervalMs?: number;
-  /** As soon as so many wait they go out, in the midst of a turn: so that they are worked on beside the rest of it. All wait for its end unless told. */
+  /** As soon as so many wait, they go out in the midst of a turn, to be worked on beside the rest of it; unless told, all wait for its end. */
   itemsSentAtOnce?: number;
   /** How many items may wait for their batch; 20,000 unless told. */
   maxQueued?: number;
@@ -51,7 +51,7 @@ interface Waiting<Item, Result> {
  * Makes one batch of what is asked at the same time. A lone item goes out at once, as soon as what has arrived by then
  * is read: no timer holds it back. What is asked while a batch is under way goes out together as soon as it is answered,
  * or slow, or as soon as there is enough for a batch of its own. Where nobody waits for the answers, batches may be told to keep a
- * distance: then those who ask one after the other share one, too. Nothing is kept: no answer outlives its batch.
+ * distance: then those who ask one after the other share one, too. Where it pays, as many as fill one go out in the midst of the turn. Nothing is kept: no answer outlives its batch.
  */
 export class Coalescer<Item, Result> {
   readonly #options: Required<CoalescerOptions<Item, Result>>;

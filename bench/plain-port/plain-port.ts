@@ -1,5 +1,6 @@
 // The chain of SendMessage as a plain port writes it: one awaited call after the other, nothing shared, nothing
-// checked, nothing logged but what FrontendService is there to show. One service a process: node plain-port.js SERVICE PORT REDIS_PORT [PEER_ADDRESS...]
+// checked, nothing logged but what FrontendService is there to show.
+// One service a process: node plain-port.js SERVICE PORT REDIS_PORT [PEER_ADDRESS...]
 import {
   Client,
   credentials,
@@ -9,8 +10,8 @@ import {
   type ServiceDefinition,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
-import type { SendMessageRequest__Output as SendMessageRequest } from '@messaging/proto_definitions/message_service/SendMessageRequest';
 import type { Notification__Output as Notification } from '@messaging/proto_definitions/frontend_service/Notification';
+import type { SendMessageRequest__Output as SendMessageRequest } from '@messaging/proto_definitions/message_service/SendMessageRequest';
 import type { CreateNotificationRequest__Output as CreateNotificationRequest } from '@messaging/proto_definitions/notification_service/CreateNotificationRequest';
 import type { CheckUserExistsRequest__Output as CheckUserExistsRequest } from '@messaging/proto_definitions/user_service/CheckUserExistsRequest';
 import { Redis } from 'ioredis';
@@ -92,7 +93,7 @@ const services: Record<string, () => [ServiceDefinition, UntypedServiceImplement
     frontendService,
     {
       ReceiveNotification: unary(async ({ sender_email, receiver_email, timestamp }: Notification) => {
-        console.log(`${timestamp} ${receiver_email} has a message from ${sender_email}`);
+        process.stdout.write(`${timestamp} ${receiver_email} has a message from ${sender_email}\n`);
         return { success: true };
       }),
     },

@@ -3,6 +3,7 @@ import { isGrpcServing } from '@messaging/service_kit/grpc/probe';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { connect } from '../helpers/clients.js';
 import { expectRefusal } from '../helpers/expectations.js';
+import { watchHealth } from '../helpers/health.js';
 import { MESSAGE_CHAIN, Suite } from '../helpers/suite.js';
 import { Traffic } from '../helpers/traffic.js';
 import { waitFor } from '../helpers/wait-for.js';
@@ -95,13 +96,18 @@ test('a primary that is killed under load: nothing acknowledged is lost, and all
 test('a primary that hangs, and goes on as if it still were one: it gets nothing acknowledged any more', async () => {
   const traffic = await startTraffic('hung');
   const old = await watched.findPrimary();
+  const health = watchHealth(clients.channel('message_service_grpc'), '');
+  await waitFor(() => health.statuses.at(-1) === 'SERVING', { what: 'the watch has begun' });
   old.pause();
   try {
     // Nothing closes its connections: the Sentinels tell MessageService, which meets one without a replica then.
     await waitUntilReplicaIsMissed(traffic);
     await waitUntilServing();
+    // For how short a time soever: it noticed.
+    expect(health.statuses).toContain('NOT_SERVING');
     expect(await watched.findPrimary()).not.toBe(old);
   } finally {
+    health.cancel();
     old.resume();
   }
   await watched.waitUntilReplica(old);

@@ -70,7 +70,7 @@ test('items of one turn share a run, in order, and each gets its own outcome', a
   expect(await runsOf('evalsha')).toBe(1);
 });
 
-test('more items than one run handles share a round trip with other scripts, and none is lost or moved', async () => {
+test('of more items than one run handles, none is lost or moved, whatever else is run beside them', async () => {
   const texts = Array.from({ length: 300 }, (_, index) => `text ${index}`);
   const [outcomes, before] = await Promise.all([
     Promise.all(texts.map(async (text) => add(text))),
@@ -79,6 +79,19 @@ test('more items than one run handles share a round trip with other scripts, and
   expect(outcomes).toEqual(texts.map((text, index) => [index + 1, text]));
   expect(before).toBe(0);
   expect(await connection.client.lrange('list', 0, -1)).toEqual(texts);
+});
+
+test('a run that is full reaches Redis in the midst of a turn, and one that is not after it', async () => {
+  await add('so that Redis knows the script', 'other');
+  const ask = (count: number, list: string) =>
+    Array.from({ length: count }, (_, index) => add(`text ${index}`, list));
+  const full = ask(64, 'full');
+  const lengthOfFull = connection.client.llen('full');
+  const notFull = ask(63, 'not full');
+  const lengthOfNotFull = connection.client.llen('not full');
+  expect(await Promise.all([lengthOfFull, lengthOfNotFull])).toEqual([64, 0]);
+  await Promise.all([...full, ...notFull]);
+  expect(await connection.client.llen('not full')).toBe(63);
 });
 
 test('long items share a run until it is long enough', async () => {

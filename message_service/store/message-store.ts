@@ -292,74 +292,138 @@ const addMessageScript = defineBatchScript(
   ${tenureLua(MAX_LOOKED_AT)}
   local counter, outbox = '${key.counter}', '${NOTIFY_STREAM}'
 
+  -- What is stored at the end of the run, and by direction what the messages that go there share.
+  local messages, directions = {}, {}
+
+  -- Should the counter ever be lost, ids that are taken are passed over.
+  local function store_records()
+    repeat
+      local last, records = redis.call('INCRBY', counter, #messages), {}
+      for index, message in ipairs(messages) do
+        message.id = plain(last - #messages + index)
+        records[2 * index - 1] = message_key(message.id)
+        records[2 * index] = '{"id":' .. message.id .. message.record
+      end
+    until redis.call('MSETNX', unpack(records)) == 1
+  end
+  local function store_direction(direction, last)
+    local ids, sends, receives = direction.ids, direction.sends, direction.receives
+    redis.call(
+      'HSET', direction.name,
+      'last_message_id', last.id,
+      'last_timestamp', last.timestamp,
+      'message_count', direction.count + #ids / 2
+    )
+    redis.call('SADD', sends.partners, last.receiver)
+    redis.call('SADD', receives.partners, last.sender)
+    redis.call('ZADD', sends.recency, last.id, last.receiver)
+    redis.call('ZADD', receives.recency, last.id, last.sender)
+    redis.call('ZADD', sends.mailbox, unpack(ids))
+    redis.call('ZADD', receives.mailbox, unpack(ids))
+    redis.call('ZADD', direction.thread, unpack(ids))
+  end
+  local function store()
+    if #messages == 0 then return end
+    store_records()
+    for _, message in ipairs(messages) do
+      local direction, id = message.direction, message.id
+      local ids = direction.ids
+      ids[#ids + 1], ids[#ids + 2] = id, id
+      -- In the order of their last messages: two directions share what is most recent.
+      if message == direction.last then store_direction(direction, message) end
+      message.outcome[2] = id
+      message.outcome[3] = enqueue(outbox, '{"message_id":"' .. id .. '"' .. message.entry, fields_of(message.origin))
+    end
+    messages, directions = {}, {}
+  end
+
   -- Nothing is new where both have written to each other since they have had their addresses.
   local function is_known(email, tenure, last)
     local occupant, since = occupant_of(email)
     return (occupant or 0) == (tonumber(tenure) or -1) and last > since
   end
-  local function find_repeat(message)
-    local earlier, asks = read_request(request_key(message.sender, message.request_id)), tonumber(message.sender_tenure)
-    if not earlier.id or (asks and earlier.tenure and asks ~= earlier.tenure) then return nil end
-    return { earlier.fingerprint == message.fingerprint and 'repeated' or 'mismatch', earlier.id, '' }
-  end
-  local function remember(message, id)
-    local requests = live_keys(message.sender).requests
-    for _, oldest in ipairs(redis.call('ZRANGE', requests, 0, 1)) do
-      if redis.call('EXISTS', request_key(message.sender, oldest)) == 0 then redis.call('ZREM', requests, oldest) end
-    end
-    local came = message.fingerprint .. ':' .. id .. ':' .. message.sender_tenure
-    redis.call('SET', request_key(message.sender, message.request_id), came, 'EX', ${REQUEST_TTL_SECONDS})
-    redis.call('ZADD', requests, id, message.request_id)
-    redis.call('EXPIRE', requests, ${REQUEST_TTL_SECONDS})
-  end
-  local function handle(message)
-    local sender, receiver, has_id = message.sender, message.receiver, message.request_id ~= ''
-    local sends, receives = live_keys(sender), live_keys(receiver)
-    local direction, thread = direction_of(sender, receiver), thread_of(sender, receiver)
+  local function look_at_direction(name, message)
+    local sender, receiver = message.sender, message.receiver
+    local sends, receives, thread = live_keys(sender), live_keys(receiver), thread_of(sender, receiver)
     for _, keys in ipairs({ sends, receives }) do
       require_type(keys.partners, 'set')
       require_type(keys.recency, 'zset')
       require_type(keys.mailbox, 'zset')
     end
     require_type(thread, 'zset')
-    require_type(outbox, 'stream')
-    require_type(counter, 'string')
-    if has_id then require_type(sends.requests, 'zset') end
-    local so_far = redis.call('HMGET', direction, 'message_count', 'last_message_id')
+    local so_far = redis.call('HMGET', name, 'message_count', 'last_message_id')
     local count, last = tonumber(so_far[1] or 0), tonumber(so_far[2] or 0) or 0
-    if not count then error({ err = 'ERR message_count of ' .. direction .. ' is not a number' }) end
+    if not count then error({ err = 'ERR message_count of ' .. name .. ' is not a number' }) end
+    return {
+      name = name,
+      sends = sends,
+      receives = receives,
+      thread = thread,
+      sender_tenure = message.sender_tenure,
+      receiver_tenure = message.receiver_tenure,
+      count = count,
+      are_known = is_known(sender, message.sender_tenure, last) and is_known(receiver, message.receiver_tenure, last),
+      ids = {},
+    }
+  end
+  local function find_repeat(message)
+    local earlier, asks = read_request(request_key(message.sender, message.request_id)), tonumber(message.sender_tenure)
+    if not earlier.id or (asks and earlier.tenure and asks ~= earlier.tenure) then return nil end
+    return { earlier.fingerprint == message.fingerprint and 'repeated' or 'mismatch', earlier.id, '' }
+  end
+  local function remember(message)
+    local requests = live_keys(message.sender).requests
+    for _, oldest in ipairs(redis.call('ZRANGE', requests, 0, 1)) do
+      if redis.call('EXISTS', request_key(message.sender, oldest)) == 0 then redis.call('ZREM', requests, oldest) end
+    end
+    local came = message.fingerprint .. ':' .. message.id .. ':' .. message.sender_tenure
+    redis.call('SET', request_key(message.sender, message.request_id), came, 'EX', ${REQUEST_TTL_SECONDS})
+    redis.call('ZADD', requests, message.id, message.request_id)
+    redis.call('EXPIRE', requests, ${REQUEST_TTL_SECONDS})
+  end
+  local function settle_both(message, direction)
+    local sender, receiver, last_id = message.sender, message.receiver, redis.call('GET', counter) or '0'
+    settle(sender, message.sender_tenure, last_id)
+    settle(receiver, message.receiver_tenure, last_id)
+    count_from_now(receiver, direction.receives, sender)
+    count_from_now(sender, direction.sends, receiver)
+  end
 
-    local are_known = is_known(sender, message.sender_tenure, last) and is_known(receiver, message.receiver_tenure, last)
-    if not are_known or has_id then
-      if is_over(sender, message.sender_tenure) then return { 'unknownSender', '', '' } end
-      if is_over(receiver, message.receiver_tenure) then return { 'unknownReceiver', '', '' } end
+  local function handle(message)
+    local name, has_id = direction_of(message.sender, message.receiver), message.request_id ~= ''
+    require_type(outbox, 'stream')
+    require_count(counter)
+    local direction = directions[name]
+    if direction and (
+      has_id or direction.sender_tenure ~= message.sender_tenure or direction.receiver_tenure ~= message.receiver_tenure
+    ) then
+      store()
+      direction = nil
+    end
+    direction = direction or look_at_direction(name, message)
+    if has_id then require_type(direction.sends.requests, 'zset') end
+    if not direction.are_known or has_id then
+      -- What comes first may be meant for those who had the addresses before.
+      store()
+      if is_over(message.sender, message.sender_tenure) then return { 'unknownSender', '', '' } end
+      if is_over(message.receiver, message.receiver_tenure) then return { 'unknownReceiver', '', '' } end
       local earlier = has_id and find_repeat(message)
       if earlier then return earlier end
-      local last_id = redis.call('GET', counter) or '0'
-      settle(sender, message.sender_tenure, last_id)
-      settle(receiver, message.receiver_tenure, last_id)
-      count_from_now(receiver, receives, sender)
-      count_from_now(sender, sends, receiver)
+      settle_both(message, direction)
+      direction.are_known = true
     end
 
-    -- Should the counter ever be lost, ids that are taken are passed over.
-    local id
-    repeat
-      id = plain(redis.call('INCR', counter))
-    until redis.call('SET', message_key(id), '{"id":' .. id .. message.record, 'NX')
-
-    redis.call('HSET', direction, 'last_message_id', id, 'last_timestamp', message.timestamp, 'message_count', count + 1)
-    redis.call('SADD', sends.partners, receiver)
-    redis.call('SADD', receives.partners, sender)
-    redis.call('ZADD', sends.recency, id, receiver)
-    redis.call('ZADD', receives.recency, id, sender)
-    redis.call('ZADD', sends.mailbox, id, id)
-    redis.call('ZADD', receives.mailbox, id, id)
-    redis.call('ZADD', thread, id, id)
-    if has_id then remember(message, id) end
-    local entry = '{"message_id":"' .. id .. '"' .. message.entry
-    return { 'stored', id, enqueue(outbox, entry, fields_of(message.origin)) }
+    message.direction, message.outcome = direction, { 'stored', '', '' }
+    messages[#messages + 1] = message
+    direction.last = message
+    directions[name] = direction
+    if has_id then
+      store()
+      remember(message)
+    end
+    return message.outcome
   end
+  local finish = store
   `,
 );
 

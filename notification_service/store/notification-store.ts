@@ -251,15 +251,25 @@ const positionLua = `
   local function at(id) return id >= 1 and id <= last and redis.call('LINDEX', KEYS[1], last - id) end
 `;
 
-/** `drop_oldest(list, unread, notified, last)` takes the oldest notification away, and all that belongs to it. */
+/**
+ * `drop_oldest(keys, last, length, count)` takes the oldest notifications away, and all that belongs to them; `last` is the id of the
+ * newest, and `length` how many there are. It returns how many were not deleted before.
+ */
 const dropOldestLua = `
-  local function drop_oldest(list, unread, notified, last)
-    local length, record = redis.call('LLEN', list), redis.call('RPOP', list)
-    redis.call('ZREM', unread, string.format('%.0f', last - length + 1))
-    local is_json, notification = pcall(cjson.decode, record)
-    if not is_json then return false end
-    if notification.message_id then redis.call('HDEL', notified, notification.message_id) end
-    return not notification.deleted
+  local function drop_oldest(keys, last, length, count)
+    if count < 1 then return 0 end
+    local ids, messages, deleted = {}, {}, 0
+    for index, record in ipairs(redis.call('RPOP', keys.notifications, count)) do
+      ids[index] = string.format('%.0f', last - length + index)
+      local is_json, notification = pcall(cjson.decode, record)
+      if is_json then
+        messages[#messages + 1] = notification.message_id
+        if not notification.deleted then deleted = deleted + 1 end
+      end
+    end
+    redis.call('ZREM', keys.unread, unpack(ids))
+    if #messages > 0 then redis.call('HDEL', keys.notified, unpack(messages)) end
+    return deleted
   end
 `;
 
@@ -281,51 +291,108 @@ const addUnlessUnsubscribedScript = defineBatchScript(
   ${dropOldestLua}
   local subscriptions, outbox = '${key.subscriptions}', '${PUSH_STREAM}'
 
-  local function drop_what_is_too_much(keys, last, length, kept, oldest_kept)
-    for left = length, length - 1, -1 do
-      local oldest = redis.call('LINDEX', keys.notifications, -1)
-      local timestamp = string.match(oldest, '"timestamp": ?"(%d%d%d%d%-%d%d%-%d%d[^"]*)"')
-      if left <= kept and not (timestamp and timestamp < oldest_kept) then return end
-      drop_oldest(keys.notifications, keys.unread, keys.notified, last)
+  -- What is stored at the end of the run, and by receiver what theirs share.
+  local notifications, receivers = {}, {}
+
+  -- Where this writes one, it drops two at the most: lists shrink to what is to be kept, and no write costs more than another.
+  local function drop_what_is_too_much(receiver, last, length)
+    local at_most = 2 * #receiver
+    local count = math.max(math.min(length - receiver.kept, at_most), 0)
+    while count < at_most do
+      local oldest = redis.call('LINDEX', receiver.keys.notifications, -1 - count)
+      local timestamp = oldest and string.match(oldest, '"timestamp": ?"(%d%d%d%d%-%d%d%-%d%d[^"]*)"')
+      if not (timestamp and timestamp < receiver.oldest_kept) then break end
+      count = count + 1
     end
+    drop_oldest(receiver.keys, last, length, count)
+  end
+  local function store_for(receiver)
+    local keys, records, ids, notified = receiver.keys, {}, {}, {}
+    local last = redis.call('INCRBY', keys.counter, #receiver)
+    for index, notification in ipairs(receiver) do
+      local id = string.format('%.0f', last - #receiver + index)
+      notification.id = id
+      notification.record = notification.record .. ',"id":"' .. id .. '"'
+      records[index] = notification.record .. '}'
+      ids[2 * index - 1], ids[2 * index] = id, id
+      if notification.message_id ~= '' then
+        notified[#notified + 1], notified[#notified + 2] = notification.message_id, id
+      end
+    end
+    local length = redis.call('LPUSH', keys.notifications, unpack(records))
+    if #notified > 0 then redis.call('HSET', keys.notified, unpack(notified)) end
+    redis.call('ZADD', keys.unread, unpack(ids))
+    drop_what_is_too_much(receiver, last, length)
+    if receiver.has_left then redis.call('HSETNX', departed_key(receiver.email), receiver.tenure, '-') end
+  end
+  local function store()
+    for _, receiver in pairs(receivers) do
+      if #receiver > 0 then store_for(receiver) end
+    end
+    for _, notification in ipairs(notifications) do
+      if notification.is_shown then
+        local tenure = notification.tenure
+        local entry = notification.record .. (tenure == '' and '}' or ',"receiver_tenure":"' .. tenure .. '"}')
+        notification.outcome[2] = notification.id
+        notification.outcome[3] = enqueue(outbox, entry, fields_of(notification.origin))
+      end
+    end
+    notifications, receivers = {}, {}
   end
 
-  local function handle(notification)
-    local receiver, tenure, message = notification.receiver, notification.tenure, notification.message_id
-    local keys, subscription = live_keys(receiver), nil
+  local function look_at_receiver(email, tenure)
+    local keys = live_keys(email)
     require_type(subscriptions, 'hash')
     require_type(keys.notifications, 'list')
-    require_type(keys.counter, 'string')
+    require_count(keys.counter)
     require_type(keys.notified, 'hash')
     require_type(keys.unread, 'zset')
     require_type(outbox, 'stream')
-    local has_left = not settle(receiver, tenure, outbox)
+    local has_left = not settle(email, tenure, outbox)
+    local subscription
     if has_left then
-      keys = left_keys(receiver, tenure)
-      local to = redis.call('HGET', moved_key(receiver), tenure)
-      local is_known = message ~= '' and redis.call('HEXISTS', keys.notified, message) == 1
-      if to and not is_known then return { 'left', to, '' } end
-      subscription = redis.call('HGET', departed_key(receiver), tenure)
+      keys = left_keys(email, tenure)
+      subscription = redis.call('HGET', departed_key(email), tenure)
     else
-      subscription = redis.call('HGET', subscriptions, receiver)
+      subscription = redis.call('HGET', subscriptions, email)
     end
-    if message ~= '' and redis.call('HEXISTS', keys.notified, message) == 1 then return { 'repeated', '', '' } end
-    if subscription and is_unsubscribed(subscription) then return { 'unsubscribed', '', '' } end
-
-    local id = string.format('%.0f', redis.call('INCR', keys.counter))
-    local record = notification.record .. ',"id":"' .. id .. '"'
-    local length = redis.call('LPUSH', keys.notifications, record .. '}')
-    if message ~= '' then redis.call('HSET', keys.notified, message, id) end
-    redis.call('ZADD', keys.unread, id, id)
-    drop_what_is_too_much(keys, id, length, tonumber(notification.kept), notification.oldest_kept)
-    -- Whoever has the address now is shown nothing of it.
-    if has_left then
-      redis.call('HSETNX', departed_key(receiver), tenure, '-')
-      return { 'kept', '', '' }
-    end
-    local entry = record .. (tenure == '' and '}' or ',"receiver_tenure":"' .. tenure .. '"}')
-    return { 'stored', id, enqueue(outbox, entry, fields_of(notification.origin)) }
+    return {
+      email = email,
+      keys = keys,
+      tenure = tenure,
+      has_left = has_left,
+      to = has_left and redis.call('HGET', moved_key(email), tenure),
+      is_unsubscribed = subscription and is_unsubscribed(subscription),
+      notified = {},
+    }
   end
+
+  local function handle(notification)
+    local email, tenure, message = notification.receiver, notification.tenure, notification.message_id
+    local receiver = receivers[email]
+    if receiver and receiver.tenure ~= tenure then
+      -- What came first may be meant for whoever had the address before.
+      store()
+      receiver = nil
+    end
+    receiver = receiver or look_at_receiver(email, tenure)
+    receivers[email] = receiver
+
+    local is_known = message ~= ''
+      and (receiver.notified[message] or redis.call('HEXISTS', receiver.keys.notified, message) == 1)
+    if receiver.to and not is_known then return { 'left', receiver.to, '' } end
+    if is_known then return { 'repeated', '', '' } end
+    if receiver.is_unsubscribed then return { 'unsubscribed', '', '' } end
+
+    receiver.notified[message] = true
+    receiver.kept, receiver.oldest_kept = tonumber(notification.kept), notification.oldest_kept
+    receiver[#receiver + 1], notifications[#notifications + 1] = notification, notification
+    -- Whoever has the address now is shown nothing of what was meant for somebody before.
+    notification.is_shown = not receiver.has_left
+    notification.outcome = { notification.is_shown and 'stored' or 'kept', '', '' }
+    return notification.outcome
+  end
+  local finish = store
   `,
 );
 
@@ -431,14 +498,10 @@ const deleteOldestScript = defineScript(
   ${dropOldestLua}
   require_types({ 'list', 'string', 'zset', 'hash' })
   local up_to_id, wanted = tonumber(ARGV[1]), tonumber(ARGV[2])
-  local dropped, deleted = 0, 0
-  while dropped < wanted do
-    local length = redis.call('LLEN', KEYS[1])
-    if length == 0 or last - length + 1 > up_to_id then break end
-    if drop_oldest(KEYS[1], KEYS[3], KEYS[4], last) then deleted = deleted + 1 end
-    dropped = dropped + 1
-  end
-  return { dropped, deleted }
+  local length = redis.call('LLEN', KEYS[1])
+  local count = math.min(up_to_id - (last - length), length, wanted)
+  local keys = { notifications = KEYS[1], unread = KEYS[3], notified = KEYS[4] }
+  return { math.max(count, 0), drop_oldest(keys, last, length, count) }
   `,
 );
 

@@ -39,12 +39,14 @@ export function defineScript<Reply>(
 }
 
 /**
- * Defines a script that handles items: what a run costs besides, they share. It is told as a Lua function `handle(item)` that
- * returns the item's outcome, or fails before its first write: then its item fails alone. Nothing else comes in between the
- * items of a run, and after a crash of Redis all of a run is there, or nothing.
+ * Defines a script that handles items: what a run costs besides, they share. It is told as two Lua functions. `handle(item)`
+ * returns the item's outcome, or fails before its first write: then its item fails alone. It may leave what it would write, and
+ * parts of the outcome, to `finish()`, which ends the run: so what several items add to the same key is added by one command. Whatever can
+ * fail is up to `handle`; should `finish` fail, so does the run. Nothing else comes in between the items of a run, and after a
+ * crash of Redis all of a run is there, or nothing.
  *
  * @param fields what an item has: each is a text, of which the script gets what UTF-8 can say
- * @param lua defines `handle`. An outcome must not be nil, nor an empty table, which could be a list as well as an object
+ * @param lua defines both. An outcome must not be nil, nor an empty table, which could be a list as well as an object
  */
 export function defineBatchScript<Field extends string, Outcome>(
   name: string,
@@ -78,39 +80,54 @@ function digest(lua: string): string {
 function handleAllLua(fields: readonly string[]): string {
   const item = fields.map((field, index) => `${field} = ARGV[at + ${index}]`).join(', ');
   return `
+  -- A text in some versions of Redis, and a table in others.
+  local function reason_of(failure) return type(failure) == 'table' and failure.err or tostring(failure) end
+
   local outcomes, failures = {}, {}
   for at = 1, #ARGV, ${fields.length} do
     local is_done, outcome = pcall(handle, { ${item} })
     if not is_done then
-      -- A text in some versions of Redis, and a table in others.
-      local reason = type(outcome) == 'table' and outcome.err or tostring(outcome)
+      local reason = reason_of(outcome)
       local code = string.match(reason, '^%u+ ')
       if code and code ~= 'ERR ' and code ~= 'WRONGTYPE ' then return { err = reason } end
       failures[tostring(#outcomes)] = reason
     end
     outcomes[#outcomes + 1] = is_done and outcome
   end
+  local is_done, failure = pcall(finish)
+  if not is_done then return { err = reason_of(failure) } end
   return cjson.encode({ outcomes = outcomes, failures = failures })
 `;
 }
 
 /**
- * Lua for a script that writes: `require_type(key, type)` fails where a key holds something else, and `require_types(types)` where
- * one in `KEYS` holds something else than the type at its place. Redis does not roll back, so whatever can fail has to be checked
- * before the first write.
+ * Lua for a script that writes. Redis does not roll back, so whatever can fail has to be checked before the first write.
+ *
+ * - `require_type(key, type)`: fails where a key holds something else
+ * - `require_types(types)`: fails where one in `KEYS` holds something else than the type at its place
+ * - `require_count(key)`: fails where a key holds something else than a whole number, which is exact in Lua and can still grow
  */
 export const requireTypesLua = `
-  local has_type = {}
+  -- What needs the type, and takes no longer for more: cheaper than TYPE, whose reply becomes a table.
+  local probes = { string = 'STRLEN', list = 'LLEN', hash = 'HLEN', set = 'SCARD', zset = 'ZCARD', stream = 'XLEN' }
+  local known_as = {}
   local function require_type(key, expected)
-    if has_type[key] == expected then return end
-    local found = redis.call('TYPE', key).ok
-    if found ~= expected and found ~= 'none' then
-      error({ err = 'WRONGTYPE ' .. key .. ' is a ' .. found .. ', not a ' .. expected })
+    if known_as[key] == expected then return end
+    if type(redis.pcall(probes[expected], key)) == 'table' then
+      error({ err = 'WRONGTYPE ' .. key .. ' is a ' .. redis.call('TYPE', key).ok .. ', not a ' .. expected })
     end
-    has_type[key] = expected
+    known_as[key] = expected
   end
   local function require_types(types)
     for index, expected in ipairs(types) do require_type(KEYS[index], expected) end
+  end
+  local function require_count(key)
+    if known_as[key] == 'count' then return end
+    local text = redis.pcall('GET', key)
+    if text and not (type(text) == 'string' and #text <= 15 and string.match(text, '^%d+$')) then
+      error({ err = 'WRONGTYPE ' .. key .. ' is not a whole number' })
+    end
+    known_as[key] = 'count'
   end
 `;
 

@@ -11,16 +11,26 @@ import { findFreePorts } from '../helpers/free-ports.js';
 import { SuiteRedis } from '../helpers/suite.js';
 import { waitFor } from '../helpers/wait-for.js';
 
-/** Appends a text to a list, and tells its place there. */
+/** Appends a text to a list, with all of the run that go there, and tells its place there. */
 const append = defineBatchScript(
   'append',
   ['list', 'text'],
   z.tuple([z.number(), z.string()]),
   `
   ${requireTypesLua}
+  local lists = {}
   local function handle(entry)
     require_type(entry.list, 'list')
-    return { redis.call('RPUSH', entry.list, entry.text), entry.text }
+    lists[entry.list] = lists[entry.list] or { outcomes = {}, texts = {} }
+    local list, outcome = lists[entry.list], { 0, entry.text }
+    list.outcomes[#list.outcomes + 1], list.texts[#list.texts + 1] = outcome, entry.text
+    return outcome
+  end
+  local function finish()
+    for key, list in pairs(lists) do
+      local length = redis.call('RPUSH', key, unpack(list.texts))
+      for index, outcome in ipairs(list.outcomes) do outcome[1] = length - #list.texts + index end
+    end
   end
   `,
 );

@@ -30,24 +30,31 @@ export class UserGateway {
     this.peer = new Peer('UserService', address, timeoutMs, logger, UserService);
     this.#find = this.peer.coalesce({
       path: UserService.service.CheckUsersExist.path,
-      // Two of the batch's items each.
+      // Two of the batch's items each, at the most.
       maxItems: MAX_BATCH_ITEMS / 2,
       request: (messages: Parties<string>[], origins) => ({
-        emails: messages.flat(),
+        emails: toDistinct(messages),
         with_tenures: true,
         ...origins,
       }),
       unary: (request, options, callback: requestCallback<CheckUsersExistResponse__Output>) =>
         this.peer.client.CheckUsersExist(request, options, callback),
       stream: (options) => this.peer.client.CheckUsersExistStream(options),
-      results: ({ exists: found, tenures }) => {
-        const existence = (position: number): Existence => ({
-          exists: found[position] ?? false,
-          tenure: tenures?.numbers[position] ?? '',
-        });
-        return Array.from({ length: found.length / 2 }, (_, index): Parties<Existence> => [
-          existence(2 * index),
-          existence(2 * index + 1),
+      results: ({ exists: found, tenures }, messages) => {
+        const existences = new Map(
+          toDistinct(messages).map((email, index) => [
+            email,
+            { exists: found[index], tenure: tenures?.numbers[index] ?? '' },
+          ]),
+        );
+        const existenceOf = (email: string): Existence => {
+          const { exists, tenure = '' } = existences.get(email) ?? {};
+          if (exists === undefined) throw new Error('UserService did not tell of each address');
+          return { exists, tenure };
+        };
+        return messages.map(([sender, receiver]): Parties<Existence> => [
+          existenceOf(sender),
+          existenceOf(receiver),
         ]);
       },
     });
@@ -57,6 +64,11 @@ export class UserGateway {
   async findParties(sender: string, receiver: string, context: RequestContext): Promise<Parties<Existence>> {
     return this.#find([askable(sender), askable(receiver)], context);
   }
+}
+
+/** What a batch asks about: those who write to many, or are written to by many, are looked up once. */
+function toDistinct(messages: Parties<string>[]): string[] {
+  return [...new Set(messages.flat())];
 }
 
 /** No account's address is longer, and what is long would take the room of others in a batch. Nobody has the empty one. */

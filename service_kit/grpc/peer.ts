@@ -80,7 +80,7 @@ export interface BatchMethod<Item, Request, Reply, Result> {
   /** Passes the options to the stream's method of the generated client. */
   stream: (options: CallOptions) => ClientDuplexStream<StreamRequest<Request>, StreamResponse<Reply>>;
   /** Takes the results out of the reply, in the order of the items; one with a `code` failed. */
-  results: (reply: Reply) => Result[];
+  results: (reply: Reply, items: Item[]) => Result[];
 }
 
 /** A unary method of a peer's generated client, and what it is called with. */
@@ -258,18 +258,17 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
     );
     this.#streams.push(streams);
     const toRequest = (asked: Asked<Item>[]) =>
-      method.request(
-        asked.map(({ item }) => item),
-        {
-          request_ids: listUnlessEmpty(asked.map(({ requestId }) => requestId ?? '')),
-          traceparents: listUnlessEmpty(asked.map(({ traceparent }) => traceparent ?? '')),
-        },
-      );
+      method.request(itemsOf(asked), {
+        request_ids: listUnlessEmpty(asked.map(({ requestId }) => requestId ?? '')),
+        traceparents: listUnlessEmpty(asked.map(({ traceparent }) => traceparent ?? '')),
+      });
+    const settle = (reply: Reply, asked: Asked<Item>[]) =>
+      this.#settle(method.results(reply, itemsOf(asked)));
     const askByCall = async (asked: Asked<Item>[], deadline: number) => {
       const reply = await this.call<Reply>({ deadline }, (options, callback) =>
         method.unary(toRequest(asked), options, callback),
       );
-      return this.#settle(method.results(reply));
+      return settle(reply, asked);
     };
     const ask = async (asked: Asked<Item>[], deadline: number) => {
       const startedAt = performance.now();
@@ -280,7 +279,7 @@ export class Peer<ServiceClient extends Client> implements Component, Dependency
         if (kind !== 'unavailable' || !this.#repeatable.has(method.path)) throw error;
       });
       if (reply !== undefined) this.#measure(startedAt);
-      return reply === undefined ? askByCall(asked, deadline) : this.#settle(method.results(reply));
+      return reply === undefined ? askByCall(asked, deadline) : settle(reply, asked);
     };
     const coalescer = new Coalescer<Asked<Item>, Result>({
       name: this.name,
@@ -410,6 +409,10 @@ interface Asked<Item> {
   item: Item;
   requestId: string | undefined;
   traceparent: string | undefined;
+}
+
+function itemsOf<Item>(asked: Asked<Item>[]): Item[] {
+  return asked.map(({ item }) => item);
 }
 
 function listUnlessEmpty(texts: string[]): string[] {

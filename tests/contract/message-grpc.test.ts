@@ -120,6 +120,23 @@ describe('SendMessage', () => {
     expect(reply).toMatchObject({ success: false, message: 'Sender does not exist' });
   });
 
+  it('tells each of many that ask at once of its own parties', async () => {
+    const everyone = [alice, bob, newEmail('nobody'), 'not an address', newEmail('nobody')];
+    const pairs = everyone.flatMap((sender) => everyone.map((receiver) => [sender, receiver] as const));
+    const replies = await Promise.all(
+      pairs.map(async ([sender, receiver]) => {
+        const { success, message } = await sendMessage(sender, receiver);
+        return success ? 'sent' : message;
+      }),
+    );
+    const isKnown = (email: string) => [alice, bob].includes(email);
+    const expected = pairs.map(([sender, receiver]) => {
+      if (!isKnown(sender)) return 'Sender does not exist';
+      return isKnown(receiver) ? 'sent' : 'Receiver does not exist';
+    });
+    expect(replies).toStrictEqual(expected);
+  });
+
   it('puts success: false on the wire', async () => {
     const message = { sender_email: newEmail('nobody'), receiver_email: bob, content: 'hello' };
     const output = await bufCurl(

@@ -228,10 +228,13 @@ const usersExistScript = defineScript(
   'usersExist',
   z.array(z.string()),
   `
-  local tenures = {}
+  local tenures, found = {}, {}
   for index, email in ipairs(cjson.decode(ARGV[1])) do
-    local exists = redis.call('EXISTS', '${key.user('')}' .. email) == 1
-    tenures[index] = exists and (redis.call('HGET', '${key.tenures}', email) or '0') or ''
+    if not found[email] then
+      local exists = redis.call('EXISTS', '${key.user('')}' .. email) == 1
+      found[email] = exists and (redis.call('HGET', '${key.tenures}', email) or '0') or ''
+    end
+    tenures[index] = found[email]
   end
   return tenures
   `,

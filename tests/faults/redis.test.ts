@@ -131,6 +131,7 @@ test('a Redis that is killed under load: what was acknowledged is stored exactly
 
 test.each([
   ['message_id_counter', 'list'],
+  ['message_id_counter', 'string'],
   [`conversation:${alice}:${alice}`, 'string'],
   [`user:${alice}:conversations`, 'string'],
   [`mailbox:${alice}`, 'string'],

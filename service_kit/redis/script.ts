@@ -16,7 +16,7 @@ export interface Script<Reply> extends ScriptText {
   readonly reply: z.ZodType<Reply>;
 }
 
-/** A Lua script that handles items: many in one run, each as a step of its own. */
+/** A Lua script that handles items: many in one run, each with an outcome of its own. */
 export interface BatchScript<Field extends string, Outcome> extends ScriptText {
   /** What an item has, in the order in which the script is given it. */
   readonly fields: readonly Field[];

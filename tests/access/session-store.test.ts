@@ -1,7 +1,7 @@
-import { createLogger } from '@messaging/service_kit/log';
-import { RedisConnection } from '@messaging/service_kit/redis/connection';
+import type { RedisConnection } from '@messaging/service_kit/redis/connection';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { SessionStore } from '../../user_service/dist/store/session-store.js';
+import { connectToRedis } from '../helpers/redis-connection.js';
 import { Suite } from '../helpers/suite.js';
 import { waitFor } from '../helpers/wait-for.js';
 
@@ -16,11 +16,7 @@ let store: SessionStore;
 
 beforeAll(async () => {
   suite = await Suite.start({ processes: [] });
-  const { host, port } = suite.redis;
-  const config = { host, port, username: undefined, password: undefined, hasTls: false, timeoutMs: 3_000 };
-  connection = new RedisConnection(config, 0, await createLogger('tests', 'silent', 'json'));
-  connection.start();
-  await waitFor(() => connection.isUp, { what: 'Redis is there' });
+  connection = await connectToRedis(suite.redis, 0);
   store = new SessionStore(connection, HOUR_MS);
 });
 

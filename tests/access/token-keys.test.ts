@@ -1,10 +1,9 @@
-import { RedisConnection } from '@messaging/service_kit/redis/connection';
-import { createLogger } from '@messaging/service_kit/log';
+import type { RedisConnection } from '@messaging/service_kit/redis/connection';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { KeysInStore } from '../../user_service/dist/domain/token-keys.js';
 import { SessionStore } from '../../user_service/dist/store/session-store.js';
+import { connectToRedis } from '../helpers/redis-connection.js';
 import { Suite } from '../helpers/suite.js';
-import { waitFor } from '../helpers/wait-for.js';
 
 const MINUTE_MS = 60_000;
 const DAY_MS = 24 * 60 * MINUTE_MS;
@@ -18,20 +17,7 @@ let other: KeysInStore;
 
 beforeAll(async () => {
   suite = await Suite.start({ processes: [] });
-  connection = new RedisConnection(
-    {
-      host: suite.redis.host,
-      port: suite.redis.port,
-      username: undefined,
-      password: undefined,
-      hasTls: false,
-      timeoutMs: 3_000,
-    },
-    0,
-    await createLogger('tests', 'silent', 'json'),
-  );
-  connection.start();
-  await waitFor(() => connection.isUp, { what: 'Redis is there' });
+  connection = await connectToRedis(suite.redis, 0);
 });
 
 afterAll(async () => {

@@ -1,9 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { createLogger } from '@messaging/service_kit/log';
-import { RedisConnection } from '@messaging/service_kit/redis/connection';
+import type { RedisConnection } from '@messaging/service_kit/redis/connection';
 import { FailureDelay } from '@messaging/service_kit/redis/rate-limits';
 import { afterEach, beforeEach, expect, inject, test } from 'vitest';
-import { waitFor } from '../helpers/wait-for.js';
+import { connectToRedis } from '../helpers/redis-connection.js';
 
 /** None of the suite's. */
 const DATABASE = 9;
@@ -14,13 +13,7 @@ let connection: RedisConnection;
 let delay: FailureDelay;
 
 beforeEach(async () => {
-  connection = new RedisConnection(
-    { ...inject('redis'), username: undefined, password: undefined, hasTls: false, timeoutMs: 5_000 },
-    DATABASE,
-    await createLogger('tests', 'silent', 'json'),
-  );
-  connection.start();
-  await waitFor(() => connection.isUp, { what: 'Redis is connected' });
+  connection = await connectToRedis(inject('redis'), DATABASE);
   delay = new FailureDelay(connection, `test:${randomUUID()}`, FREE, 900);
 });
 

@@ -2,11 +2,12 @@ import { randomUUID } from 'node:crypto';
 import { Coalescer } from '@messaging/service_kit/coalescer';
 import { ServiceError } from '@messaging/service_kit/errors';
 import { createLogger } from '@messaging/service_kit/log';
-import { RedisConnection } from '@messaging/service_kit/redis/connection';
+import type { RedisConnection } from '@messaging/service_kit/redis/connection';
 import { enqueueLua, originFields, Outbox } from '@messaging/service_kit/redis/outbox';
 import { afterEach, beforeEach, expect, inject, test } from 'vitest';
 import { z } from 'zod';
 import { newTraceparent } from '../helpers/trace-collector.js';
+import { connectToRedis } from '../helpers/redis-connection.js';
 import { waitFor } from '../helpers/wait-for.js';
 
 /** None of the suite's. */
@@ -28,13 +29,7 @@ let attempts: number;
 let requestIds: Record<string, string | undefined>;
 
 beforeEach(async () => {
-  connection = new RedisConnection(
-    { ...inject('redis'), username: undefined, password: undefined, hasTls: false, timeoutMs: 5_000 },
-    DATABASE,
-    logger,
-  );
-  connection.start();
-  await waitFor(() => connection.isUp, { what: 'Redis is connected' });
+  connection = await connectToRedis(inject('redis'), DATABASE);
   stream = `outbox:test:${randomUUID()}`;
   [receive, delivered, attempts, requestIds] = [() => {}, [], 0, {}];
   outbox = new Outbox(connection, logger, {

@@ -1,5 +1,4 @@
-import { createLogger } from '@messaging/service_kit/log';
-import { RedisConnection } from '@messaging/service_kit/redis/connection';
+import type { RedisConnection } from '@messaging/service_kit/redis/connection';
 import { isRedisUnavailable } from '@messaging/service_kit/redis/errors';
 import { defineBatchScript, defineScript, requireTypesLua } from '@messaging/service_kit/redis/script';
 import { mkdtemp, rm, stat, truncate } from 'node:fs/promises';
@@ -8,6 +7,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { z } from 'zod';
 import { findFreePorts } from '../helpers/free-ports.js';
+import { connectToRedis } from '../helpers/redis-connection.js';
 import { SuiteRedis } from '../helpers/suite.js';
 import { waitFor } from '../helpers/wait-for.js';
 
@@ -45,12 +45,7 @@ beforeAll(async () => {
   const [port = 0] = await findFreePorts(1);
   redis = new SuiteRedis(port, folder);
   await redis.start();
-  const logger = await createLogger('tests', 'silent', 'json');
-  const { host } = redis;
-  const config = { host, port, username: undefined, password: undefined, hasTls: false, timeoutMs: 5_000 };
-  connection = new RedisConnection(config, 0, logger);
-  connection.start();
-  await waitFor(() => connection.isUp, { what: 'Redis is connected' });
+  connection = await connectToRedis(redis, 0);
 });
 
 afterAll(async () => {

@@ -1,53 +1,32 @@
-import { createLogger } from '@messaging/service_kit/log';
-import { RedisConnection } from '@messaging/service_kit/redis/connection';
+import type { RedisConnection } from '@messaging/service_kit/redis/connection';
 import * as fc from 'fast-check';
 import type { Redis } from 'ioredis';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { NewMessage } from '../../message_service/dist/domain/message.js';
 import { MessageStore, type Tenures } from '../../message_service/dist/store/message-store.js';
 import { notificationRecord } from '../../notification_service/dist/domain/notification.js';
 import { NotificationStore } from '../../notification_service/dist/store/notification-store.js';
-import { findFreePorts } from '../helpers/free-ports.js';
-import { SuiteRedis } from '../helpers/suite.js';
-import { waitFor } from '../helpers/wait-for.js';
+import { connectToRedis } from '../helpers/redis-connection.js';
+import { Suite } from '../helpers/suite.js';
 
 const context = { deadline: Infinity };
 const START = Date.parse('2026-01-01T00:00:00.000Z');
 /** What one run handles at the most, so that all of it is one. */
 const MOST = 64;
 
-let folder: string;
-let redis: SuiteRedis;
+let suite: Suite;
 let connection: RedisConnection;
 let messages: MessageStore;
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'messaging-runs-'));
-  const [port = 0] = await findFreePorts(1);
-  redis = new SuiteRedis(port, folder);
-  await redis.start();
-  const logger = await createLogger('tests', 'silent', 'json');
-  const config = {
-    host: redis.host,
-    port,
-    username: undefined,
-    password: undefined,
-    hasTls: false,
-    timeoutMs: 5_000,
-  };
-  connection = new RedisConnection(config, 0, logger);
-  connection.start();
+  suite = await Suite.start({ processes: [] });
+  connection = await connectToRedis(suite.redis, 0);
   messages = new MessageStore(connection);
-  await waitFor(() => connection.isUp, { what: 'Redis is connected' });
 });
 
 afterAll(async () => {
   await connection.stop();
-  await redis.stop();
-  await rm(folder, { recursive: true });
+  await suite.stop();
 });
 
 beforeEach(() => connection.client.flushdb());
@@ -113,7 +92,9 @@ async function storeBothWays<Item>(
   const storedAlone = await readAll(client);
 
   await started();
+  await client.config('RESETSTAT');
   const shared = (await Promise.all(items.map(store))).map(withoutEntryId);
+  expect(await client.info('commandstats')).toMatch(/^cmdstat_evalsha:calls=1,/m);
   return {
     alone: { outcomes: alone, stored: storedAlone },
     shared: { outcomes: shared, stored: await readAll(client) },

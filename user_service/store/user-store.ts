@@ -228,13 +228,10 @@ const usersExistScript = defineScript(
   'usersExist',
   z.array(z.string()),
   `
-  local tenures, found = {}, {}
+  local tenures = {}
   for index, email in ipairs(cjson.decode(ARGV[1])) do
-    if not found[email] then
-      local exists = redis.call('EXISTS', '${key.user('')}' .. email) == 1
-      found[email] = exists and (redis.call('HGET', '${key.tenures}', email) or '0') or ''
-    end
-    tenures[index] = found[email]
+    local exists = redis.call('EXISTS', '${key.user('')}' .. email) == 1
+    tenures[index] = exists and (redis.call('HGET', '${key.tenures}', email) or '0') or ''
   end
   return tenures
   `,

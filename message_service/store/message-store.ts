@@ -402,7 +402,8 @@ const addMessageScript = defineBatchScript(
     end
     direction = direction or look_at_direction(name, message)
     if has_id then require_type(direction.sends.requests, 'zset') end
-    if not direction.are_known or has_id then
+    local is_plain = direction.are_known and not has_id
+    if not is_plain then
       -- What comes first may be meant for those who had the addresses before.
       store()
       if is_over(message.sender, message.sender_tenure) then return { 'unknownSender', '', '' } end
@@ -410,17 +411,15 @@ const addMessageScript = defineBatchScript(
       local earlier = has_id and find_repeat(message)
       if earlier then return earlier end
       settle_both(message, direction)
-      direction.are_known = true
     end
 
     message.direction, message.outcome = direction, { 'stored', '', '' }
     messages[#messages + 1] = message
     direction.last = message
     directions[name] = direction
-    if has_id then
-      store()
-      remember(message)
-    end
+    -- Whoever comes next is looked at anew.
+    if not is_plain then store() end
+    if has_id then remember(message) end
     return message.outcome
   end
   local finish = store

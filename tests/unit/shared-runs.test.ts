@@ -141,7 +141,7 @@ describe('messages that share a run', () => {
     };
     const outcomes = await Promise.all(
       Array.from({ length: MOST }, async (_, index) =>
-        addMessage({ ...item, tenures: { sender: '', receiver: '' } }, index),
+        addMessage({ ...item, tenures: { sender: '0', receiver: '0' } }, index),
       ),
     );
     const ids = outcomes.map((outcome) => outcome.result === 'stored' && outcome.messageId);
@@ -159,7 +159,7 @@ describe('messages that share a run', () => {
       receiverEmail: `${name}@example.com`,
       content: 'hello',
       requestId: undefined,
-      tenures: { sender: '', receiver: '' },
+      tenures: { sender: '0', receiver: '0' },
     }));
     const outcomes = await Promise.allSettled(sends.map(addMessage));
     expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);

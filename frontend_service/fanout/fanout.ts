@@ -16,8 +16,8 @@ const COMMON_CHANNEL = 'notifications';
 const envelope = z.object({
   /** Who tells it, and so need not be told. */
   origin: z.string(),
-  /** Missing where it can't tell any more what there was. */
-  notification: notification.optional(),
+  /** Of one user; none where it can't tell any more what there was. */
+  notifications: z.array(notification).default([]),
   /** Whose watches are over. */
   ended: z.string().optional(),
 });
@@ -36,7 +36,8 @@ export class Fanout implements Component {
     ended: [email: string];
   }>();
   readonly #origin = randomUUID();
-  readonly #outgoing: string[] = [];
+  /** What they are to be told next, by channel. */
+  #outgoing = new Map<string, Notification[]>();
   /** Whether there is something that the others have not been told of. */
   #hasSkipped = false;
   /** How many watch each user here. */
@@ -62,7 +63,7 @@ export class Fanout implements Component {
     this.subscriber.client.removeAllListeners('message');
   }
 
-  /** Tells the other replicas, soon: what is received in one turn goes out together. */
+  /** Tells the other replicas, soon: what is received for a user in one turn goes out as one message. */
   publish(received: Notification): void {
     this.#announceSkipped();
     this.#tell(channelOf(received.receiver_email), received);
@@ -89,16 +90,23 @@ export class Fanout implements Component {
     this.#tell(COMMON_CHANNEL);
   }
 
-  #tell(channel: string, received?: Notification): void {
+  #tell(channel: string, ...received: Notification[]): void {
     if (!this.publisher.isUp) {
       this.#hasSkipped = true;
       return;
     }
-    if (this.#outgoing.length === 0) setImmediate(() => void this.#send(this.#outgoing.splice(0)));
-    this.#outgoing.push(channel, JSON.stringify({ origin: this.#origin, notification: received }));
+    if (this.#outgoing.size === 0) setImmediate(() => void this.#send());
+    const sameChannel = this.#outgoing.get(channel);
+    if (sameChannel) sameChannel.push(...received);
+    else this.#outgoing.set(channel, received);
   }
 
-  async #send(channelsAndTexts: string[]): Promise<void> {
+  async #send(): Promise<void> {
+    const channelsAndTexts = [...this.#outgoing].flatMap(([channel, notifications]) => [
+      channel,
+      JSON.stringify({ origin: this.#origin, notifications }),
+    ]);
+    this.#outgoing = new Map();
     try {
       await this.publisher.run(publishScript, [], channelsAndTexts);
     } catch (error) {
@@ -135,8 +143,9 @@ export class Fanout implements Component {
   #receive(text: string): void {
     const told = envelope.safeParse(parseJson(text));
     if (!told.success || told.data.origin === this.#origin) return;
-    if (told.data.ended !== undefined) this.events.emit('ended', told.data.ended);
-    else if (told.data.notification) this.events.emit('notification', told.data.notification);
+    const { notifications, ended } = told.data;
+    if (ended !== undefined) this.events.emit('ended', ended);
+    else if (notifications.length > 0) for (const one of notifications) this.events.emit('notification', one);
     else for (const email of this.#watchers.keys()) this.events.emit('interrupted', email);
   }
 }

@@ -72,15 +72,20 @@ test('what one replica receives is shown once to the watchers of both', async ()
   const both = [watch(0, '0'), watch(1, '0')];
   await notify(1);
   await Promise.all(both.map(async (watched) => expectIds(watched, ids(1, 1))));
-  // It has no id, so it can't be read anywhere else.
-  const sender_email = 'live@example.com';
-  await doors[0]?.grpc.frontend.ReceiveNotification({ sender_email, receiver_email: email });
-  await waitFor(() => both.every(({ shown }) => shown.length > 1), { what: 'it is shown to both' });
+  // They have no ids, so they can't be read anywhere else.
+  const live = ['one@example.com', 'two@example.com', 'three@example.com'];
+  const received = live.map((sender_email) => ({ sender_email, receiver_email: email }));
+  const notifications = [
+    ...received,
+    { sender_email: 'one@example.com', receiver_email: 'other@example.com' },
+  ];
+  await doors[0]?.grpc.frontend.ReceiveNotifications({ notifications });
+  await waitFor(() => both.every(({ shown }) => shown.length > live.length), {
+    what: 'they are shown to both',
+  });
   await notify(1);
   await waitFor(() => both.every(({ shown }) => shown.at(-1)?.id === '2'), { what: 'the next is shown' });
-  for (const { shown } of both) {
-    expect(shown).toMatchObject([{ id: '1' }, { sender_email }, { id: '2' }]);
-  }
+  for (const { shown } of both) expect(shown).toMatchObject([{ id: '1' }, ...received, { id: '2' }]);
 });
 
 test('what no replica was told of while they were cut off from each other is shown as soon as they are not', async () => {

@@ -13,7 +13,7 @@ stops everything again. It needs h2load, wrk, redis-server and redis-benchmark, 
 
   --rounds N       how often each figure is measured; the median is reported (3)
   --seconds N      how long each measurement takes, about (5)
-  --warm-up N      how many calls go first, one at a time and again under load, 10 s each at the most (3000)
+  --warm-up N      how many calls go first, one at a time and again under load, 10 s each at the most (20000)
   --filter NAME    measures only what has this in its name, such as SendMessage (not with --capacity)
   --json FILE      writes every single measurement
   --markdown FILE  writes the tables
@@ -32,7 +32,7 @@ const optionsSchema = z
   .object({
     rounds: count.default(3),
     seconds: count.default(5),
-    'warm-up': count.default(3_000),
+    'warm-up': count.default(20_000),
     filter: z.string().default(''),
     json: z.string().optional(),
     markdown: z.string().optional(),
